@@ -1,0 +1,1 @@
+"""Roadmark: trains, judges, speeds up and ships object detectors for street scenes."""

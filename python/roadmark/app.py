@@ -1,0 +1,96 @@
+"""Starts an absl app: the user's folder, one-line errors, exit codes.
+
+Exit codes: 0 done, 2 the user's mistake (one line on stderr), 130 stopped by Ctrl-C,
+143 stopped by SIGTERM.
+Anything else is a bug of ours and shows its traceback.
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from absl import app as absl_app
+from absl import flags
+
+from roadmark.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+# Errors of the user's disk, not of our code.
+_DISK_CURES = {
+    errno.ENOSPC: "free some space or choose another folder, then repeat the command",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose a folder that you may read and write",
+    errno.EPERM: "choose a folder that you may read and write",
+    errno.EDQUOT: "free some of your quota or choose another folder",
+}
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses flags, runs `main`, and ends the process with its exit code.
+
+    Args:
+        main: Takes nothing (flags are parsed by then) and returns an exit code or None for 0.
+    """
+    _enter_invocation_directory()
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_guarded(main))
+
+
+def _guarded(main: Callable[[], int | None]) -> int:
+    try:
+        absl_app.run(lambda argv: _no_positional(argv) or main(), flags_parser=_parse_flags)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    except UserError as error:
+        return _report(str(error))
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        cure = _DISK_CURES.get(error.errno or 0)
+        if cure is None:
+            raise
+        return _report(f"{error.filename or 'disk'}: {error.strerror}; {cure}")
+    return 0
+
+
+def _report(line: str) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return EXIT_USER_ERROR
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    absl_app.define_help_flags()
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        program = os.path.basename(argv[0])
+        raise UserError("command line", str(error), f"see {program} --help") from None
+
+
+def _no_positional(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise UserError(
+            "command line",
+            f"found {argv[1]!r} where a --flag was expected",
+            "give every value as --flag=value; see --help",
+        )
+
+
+def _enter_invocation_directory() -> None:
+    # `bazel run` starts programs in their runfiles tree and records the user's own folder here;
+    # flags such as --config=configs/x.config are relative to that one.
+    folder = os.environ.get("BUILD_WORKING_DIRECTORY")
+    if folder and os.path.isdir(folder):
+        sys.path[:] = [os.path.abspath(entry) if entry else entry for entry in sys.path]
+        os.chdir(folder)
+
+
+def _terminate(signum: int, frame: object) -> None:
+    del signum, frame
+    raise SystemExit(EXIT_TERMINATED)
