@@ -11,7 +11,7 @@ package(default_visibility = ["//visibility:public"])
 _FOLDER = """
 filegroup(
     name = "{name}",
-    srcs = glob(["{name}/**"], allow_empty = True),
+    srcs = ["known/{name}"] + glob(["{name}/**"], allow_empty = True),
 )
 """
 
@@ -34,6 +34,8 @@ def _street_data_impl(rctx):
     workspace = rctx.path(Label("@roadmark//:WORKSPACE")).dirname
     source = rctx.path(chosen or str(workspace) + "/../shared/data")
     for name in _FOLDERS:
+        # Always there, so that a test can tell "absent" from "not listed in its data".
+        rctx.file("known/" + name, executable = False)
         folder = source.get_child(name)
         if folder.exists:
             rctx.symlink(folder, name)

@@ -70,7 +70,7 @@ def _count_aborted(summary: Summary, identity: dict, aborted: dict, tests: set[s
     if aborted.get("reason") == "SKIPPED":
         summary.skipped.append(f"SKIPPED {label}: this machine lacks what it needs")
     else:
-        summary.failed.append(f"FAILED {label}: does not build")
+        summary.failed.append(f"FAILED {label}: was not built, see above")
 
 
 def _count_cases(summary: Summary, label: str, result: dict) -> None:

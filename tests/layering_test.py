@@ -1,0 +1,105 @@
+"""The rules of docs/design.md that concern the whole tree: who may import whom, sizes, names."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path("WORKSPACE").resolve().parent
+_PYTHON = _ROOT / "python"
+
+# A package may import what stands on a lower layer, and itself.
+_LAYERS = (
+    ("app", "atomic", "detections", "errors", "locations", "manifest", "ops", "progress"),
+    ("odapi",),
+    ("data",),
+    ("evaluation",),
+    ("inference",),
+    ("training", "export"),
+    ("video", "classification"),
+    ("serving",),
+    ("doctor",),
+)
+_LAYER = {package: number for number, layer in enumerate(_LAYERS) for package in layer}
+_TESTING = "testing"
+
+_ONLY_ODAPI = {"object_detection", "official"}
+_MAX_APP_LINES = 150
+_NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def _sources():
+    return [path for path in sorted(_PYTHON.rglob("*.py")) if "__pycache__" not in path.parts]
+
+
+def _imports(tree):
+    """Yields (line, module) of every absolute import, also those inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write the import from `roadmark` on"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def _violations(path, source):
+    """What is wrong with the imports of the file `path`, relative to python/."""
+    inside = path.parts[0] == "roadmark"
+    own = path.parts[1].removesuffix(".py").removesuffix("_test") if inside else None
+    for line, module in _imports(ast.parse(source)):
+        parts = module.split(".")
+        where = f"python/{path}:{line}"
+        if parts[0] in _ONLY_ODAPI and own != "odapi":
+            yield f"{where}: only roadmark.odapi imports {parts[0]}"
+        if parts[0] != "roadmark" or not inside:
+            continue
+        found = parts[1]
+        if found == own or own == _TESTING:
+            continue
+        if found == _TESTING and path.name.endswith("_test.py"):
+            continue
+        if found not in _LAYER:
+            yield f"{where}: roadmark.{found} has no layer; give it one in layering_test.py"
+        elif _LAYER[found] > _LAYER[own] or (_LAYER[found] == _LAYER[own] and _LAYER[own] > 0):
+            yield f"{where}: {own} may not import {found}, which stands above or beside it"
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "wrong"),
+    [
+        ("roadmark/data/a.py", "from roadmark.odapi import door", False),
+        ("roadmark/data/a.py", "from roadmark.data import records", False),
+        ("roadmark/data/a.py", "from roadmark.evaluation import coco", True),
+        ("roadmark/data/a.py", "def f():\n    import roadmark.evaluation.coco", True),
+        ("roadmark/export/a.py", "from roadmark.training import loop", True),
+        ("roadmark/progress.py", "from roadmark import data", True),
+        ("roadmark/progress.py", "from roadmark.errors import UserError", False),
+        ("roadmark/data/a.py", "import object_detection.core", True),
+        ("roadmark/odapi/a.py", "import object_detection.core", False),
+        ("train.py", "from roadmark.training import loop", False),
+        ("train.py", "from official import vision", True),
+        ("roadmark/data/a.py", "from roadmark.testing import street_data", True),
+        ("roadmark/data/a_test.py", "from roadmark.testing import street_data", False),
+    ],
+)
+def test_the_check_itself_tells_right_from_wrong(path, source, wrong):
+    assert bool(list(_violations(Path(path), source))) == wrong
+
+
+def test_imports_go_one_way():
+    assert _sources()
+    violations = [
+        line
+        for path in _sources()
+        for line in _violations(path.relative_to(_PYTHON), path.read_text())
+    ]
+    assert not violations, "\n".join(violations)
+
+
+def test_apps_are_thin():
+    sizes = {path.name: len(path.read_text().splitlines()) for path in _PYTHON.glob("*.py")}
+    assert not {name: lines for name, lines in sizes.items() if lines > _MAX_APP_LINES}
+
+
+def test_file_names_say_what_is_inside():
+    assert not [path for path in _sources() if path.stem in _NAMES_THAT_SAY_NOTHING]

@@ -1,0 +1,61 @@
+"""Runs the linters over the whole tree."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path("WORKSPACE").resolve().parent
+_NOT_SOURCES = {"data", "node_modules", "runs"}
+
+# These ask for rules_python and rules_cc; Bazel 4 to 7 have the rules built in.
+_BUILDIFIER_WARNINGS = (
+    "-native-cc-binary,-native-cc-common,-native-cc-info,-native-cc-library,-native-cc-test,"
+    "-native-py,-native-sh-binary,-module-docstring,-function-docstring"
+)
+
+
+def _run(*command):
+    result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{' '.join(command[:4])} ...\n{result.stdout}{result.stderr}"
+
+
+def _bazel_files():
+    found = []
+    for folder, children, files in os.walk(_ROOT):
+        children[:] = [
+            child
+            for child in children
+            if child not in _NOT_SOURCES and not child.startswith((".", "bazel-"))
+        ]
+        found += [
+            os.path.relpath(os.path.join(folder, name), _ROOT)
+            for name in files
+            if name in ("BUILD", "WORKSPACE") or name.endswith(".bzl")
+        ]
+    return found
+
+
+def _buildifier():
+    from_npm = sorted(_ROOT.glob("node_modules/@bazel/buildifier/buildifier-linux_amd64"))
+    return shutil.which("buildifier") or next(map(str, from_npm), None)
+
+
+def test_ruff_check():
+    _run(sys.executable, "-m", "ruff", "check", "--no-cache", "--quiet")
+
+
+def test_ruff_format():
+    _run(sys.executable, "-m", "ruff", "format", "--no-cache", "--quiet", "--diff")
+
+
+def test_buildifier():
+    program = _buildifier()
+    if not program:
+        pytest.skip("buildifier is missing: npm install --no-save @bazel/buildifier")
+    files = _bazel_files()
+    assert "WORKSPACE" in files
+    _run(program, "-mode=check", "-lint=warn", f"-warnings={_BUILDIFIER_WARNINGS}", *files)
