@@ -1,0 +1,108 @@
+"""Pictures in, `Detections` out: pre-processing, an engine and post-processing joined."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadmark import manifest
+from roadmark.detections import Detections
+from roadmark.inference import engine as engines
+from roadmark.manifest import ONE_STAGE, Manifest
+from roadmark.ops.postprocess import postprocess
+from roadmark.ops.preprocess import preprocess, resized_size
+
+ANCHORS_FILE = "anchors.npy"
+_DLPACK_CPU = 1  # kDLCPU in dlpack.h.
+
+
+@dataclasses.dataclass(frozen=True)
+class _Submitted:
+    handle: Any
+    sizes: tuple[tuple[int, int], ...]
+
+
+class Detector:
+    """An exported model, ready to look at pictures.
+
+    Attributes:
+        manifest: What the folder says about the model.
+        label_map: Class name by id.
+        engine: What runs the network.
+
+    Example:
+        detector = Detector.load("runs/demo/export")
+        found, = detector.detect([image], score_threshold=0.5)
+    """
+
+    def __init__(
+        self, description: Manifest, engine: engines.Engine, anchors: np.ndarray | None
+    ) -> None:
+        self.manifest = description
+        self.label_map: Mapping[int, str] = description.names()
+        self.engine = engine
+        self._anchors = anchors
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        engine: str = engines.AUTO,
+        device: str = engines.AUTO,
+        precision: str = engines.AUTO,
+        threads: int = 0,
+    ) -> "Detector":
+        """Loads an exported folder; see `engine.load` for the arguments.
+
+        Raises:
+            UserError: The folder is not whole, or this machine lacks what was asked for.
+        """
+        description = manifest.load(folder)
+        anchors = None
+        if description.postprocess.architecture == ONE_STAGE:
+            anchors = np.load(Path(folder) / ANCHORS_FILE)
+        loaded = engines.load(folder, engine, device, precision, threads)
+        return cls(description, loaded, anchors)
+
+    def detect(
+        self, images: Sequence[np.ndarray], score_threshold: float = 0.0
+    ) -> list[Detections]:
+        """Finds objects in one batch of pictures.
+
+        Args:
+            images: uint8 `[H, W, 3]` RGB each; sizes may differ.
+            score_threshold: Drops objects with this score or less.
+
+        Returns:
+            One `Detections` per picture, boxes in its pixels, best first.
+        """
+        return self.result(self.submit(images), score_threshold)
+
+    def submit(self, images: Sequence[np.ndarray]) -> _Submitted:
+        """Pre-processes a batch and hands it to the engine, without waiting for the outputs."""
+        spec = self.manifest.input
+        sizes = tuple(image.shape[:2] for image in images)
+        inputs = {spec.name: preprocess(images, spec)}
+        if spec.true_shapes_name:
+            shapes = [(*resized_size(spec, *size), 3) for size in sizes]
+            inputs[spec.true_shapes_name] = np.array(shapes, np.int32)
+        return _Submitted(self.engine.submit(inputs), sizes)
+
+    def result(self, submitted: _Submitted, score_threshold: float = 0.0) -> list[Detections]:
+        """Waits for a submitted batch and post-processes it; see `detect`."""
+        outputs = self.engine.result(submitted.handle)
+        return postprocess(
+            {name: _on_host(output) for name, output in outputs.items()},
+            self._anchors,
+            self.manifest.postprocess,
+            self.manifest.input,
+            submitted.sizes,
+            score_threshold,
+        )
+
+
+def _on_host(buffer: engines.Buffer) -> np.ndarray:
+    on_cpu = buffer.__dlpack_device__()[0] == _DLPACK_CPU
+    return np.from_dlpack(buffer) if on_cpu else np.asarray(buffer)

@@ -1,0 +1,104 @@
+"""The interface of everything that runs an exported network.
+
+`evaluate`, `infer`, calibration and `benchmark` know nothing else about how a model runs.
+"""
+
+import abc
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from roadmark.errors import UserError
+
+AUTO = "auto"
+TENSORFLOW = "tensorflow"
+ENGINES = (TENSORFLOW,)
+DEVICES = ("cpu", "gpu")
+PRECISIONS = ("fp32",)
+
+
+class Buffer(Protocol):
+    """An array on some device, exchanged by DLPack (https://dmlc.github.io/dlpack/latest/)."""
+
+    def __dlpack__(self, *, stream: Any = None) -> Any:
+        """The DLPack capsule."""
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """DLPack's device type and index."""
+
+
+class Engine(abc.ABC):
+    """A loaded network.
+
+    Attributes:
+        name: As in `ENGINES`.
+        device: Where inputs are taken and outputs are left, as in `DEVICES`.
+        precision: As in `PRECISIONS`.
+    """
+
+    name: str
+    device: str
+    precision: str
+
+    @classmethod
+    @abc.abstractmethod
+    def load(
+        cls, folder: str | Path, device: str = AUTO, precision: str = AUTO, threads: int = 0
+    ) -> "Engine":
+        """Loads the network of an exported folder.
+
+        Args:
+            folder: As `roadmark.export` writes it.
+            device: One of `DEVICES`, or `auto` for the best present.
+            precision: One of `PRECISIONS`, or `auto`.
+            threads: CPU threads to use, 0 for one per core.
+
+        Raises:
+            UserError: The folder is not whole, or this machine lacks what was asked for.
+        """
+
+    @abc.abstractmethod
+    def submit(self, inputs: Mapping[str, Buffer], stream: Any = None) -> Any:
+        """Starts work on one batch and returns without waiting for it.
+
+        Args:
+            inputs: By the names in the manifest's `input`. The buffers must stay untouched until
+                `result` has returned.
+            stream: The device stream on which the inputs become ready, or None on a CPU.
+
+        Returns:
+            A handle for `result`.
+        """
+
+    @abc.abstractmethod
+    def result(self, handle: Any) -> Mapping[str, Buffer]:
+        """Waits for a batch and returns its outputs, by the names in the manifest's `outputs`.
+
+        Every handle must be given to `result` once; handles may be waited for in any order.
+        """
+
+
+def load(
+    folder: str | Path,
+    engine: str = AUTO,
+    device: str = AUTO,
+    precision: str = AUTO,
+    threads: int = 0,
+) -> Engine:
+    """Loads an exported folder into the engine of that name, or into the best one for `auto`.
+
+    Raises:
+        UserError: There is no such engine, device or precision, or as `Engine.load`.
+    """
+    _require_known("--engine", engine, ENGINES)
+    _require_known("--device", device, DEVICES)
+    _require_known("--precision", precision, PRECISIONS)
+    from roadmark.inference.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine.load(folder, device, precision, threads)
+
+
+def _require_known(flag: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in (AUTO, *known):
+        choices = ", ".join((AUTO, *known))
+        raise UserError(flag, f"found {value!r}, expected one of {choices}", "choose one of these")

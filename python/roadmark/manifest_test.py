@@ -1,0 +1,163 @@
+import dataclasses
+import json
+
+import pytest
+
+from roadmark import manifest
+from roadmark.errors import UserError
+from roadmark.manifest import (
+    BoxCoderSpec,
+    EngineStamp,
+    InputSpec,
+    Manifest,
+    NmsSpec,
+    OutputSpec,
+    PostprocessSpec,
+)
+
+EXAMPLE = Manifest(
+    model="quickstart",
+    input=InputSpec(
+        name="image",
+        height=192,
+        width=192,
+        resize=manifest.FIXED_SHAPE,
+        min_dimension=0,
+        max_dimension=0,
+        mean=(127.5, 127.5, 127.5),
+        scale=(1 / 127.5,) * 3,
+        pad_value=(0.0, 0.0, 0.0),
+        channel_order="RGB",
+        layout="NHWC",
+        dtype="float32",
+        true_shapes_name="",
+    ),
+    outputs=(OutputSpec("class_logits", "Class logits.", (-1, 100, 4), "float32"),),
+    postprocess=PostprocessSpec(
+        architecture=manifest.ONE_STAGE,
+        box_coder=BoxCoderSpec("faster_rcnn", (10.0, 10.0, 5.0, 5.0)),
+        background_column=True,
+        score_converter=manifest.SIGMOID,
+        logit_scale=1.0,
+        nms=NmsSpec(manifest.PER_CLASS, 1e-8, 0.6, 100, 100, 0.0),
+        mask_threshold=0.5,
+    ),
+    label_map={"1": "vehicle", "4": "cyclist"},
+    config_sha256="0" * 64,
+    weights_sha256="1" * 64,
+    step=400,
+    engines=(EngineStamp("tensorflow", "raw", "fp32", {"tensorflow": "2.21.0"}),),
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "raw" / "variables").mkdir(parents=True)
+    (tmp_path / "raw" / "saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "raw" / "variables" / "data").write_bytes(b"weights")
+    (tmp_path / "anchors.npy").write_bytes(b"anchors")
+    manifest.write(tmp_path, EXAMPLE)
+    return tmp_path
+
+
+def edit(folder, change):
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_what_is_written_is_read_back(folder):
+    assert manifest.load(folder) == EXAMPLE
+    assert EXAMPLE.names() == {1: "vehicle", 4: "cyclist"}
+
+
+def test_a_loaded_manifest_can_be_written_again(folder):
+    manifest.write(folder, dataclasses.replace(manifest.load(folder), step=500))
+    assert manifest.load(folder).step == 500
+
+
+def test_every_file_below_the_folder_is_listed_by_hash(folder):
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    assert files == {
+        name: manifest.sha256(folder / name)
+        for name in ("anchors.npy", "raw/saved_model.pb", "raw/variables/data")
+    }
+
+
+@pytest.mark.parametrize(
+    ("damage", "named", "says"),
+    [
+        pytest.param(
+            lambda f: (f / "raw/variables/data").write_bytes(b"weightz"),
+            "raw/variables/data",
+            "altered: found SHA-256",
+            id="one changed byte of one file",
+        ),
+        pytest.param(
+            lambda f: (f / "anchors.npy").unlink(), "anchors.npy", "missing", id="a missing file"
+        ),
+        pytest.param(
+            lambda f: (f / "raw/other.pb").write_bytes(b""),
+            "raw/other.pb",
+            "does not list",
+            id="a file that does not belong",
+        ),
+        pytest.param(
+            lambda f: (f / "manifest.json").unlink(),
+            "manifest.json",
+            "not found",
+            id="no manifest",
+        ),
+        pytest.param(
+            lambda f: (f / "manifest.json").write_text('{"schema'),
+            "manifest.json",
+            "expected JSON",
+            id="a truncated manifest",
+        ),
+        pytest.param(
+            lambda f: (f / "manifest.json").write_text("[1]"),
+            "manifest.json",
+            "found list, expected an object",
+            id="a manifest that is no object",
+        ),
+        pytest.param(
+            lambda f: edit(f, lambda c: c.update(schema_version=99)),
+            "manifest.json",
+            "found schema version 99, expected 1",
+            id="a later schema",
+        ),
+        pytest.param(
+            lambda f: edit(f, lambda c: c.pop("schema_version")),
+            "manifest.json",
+            "found schema version None",
+            id="no schema version",
+        ),
+        pytest.param(
+            lambda f: edit(f, lambda c: c["input"].pop("mean")),
+            "manifest.json",
+            "missing fields mean",
+            id="a missing field",
+        ),
+        pytest.param(
+            lambda f: edit(f, lambda c: c["postprocess"]["nms"].update(max_total="many")),
+            "manifest.json",
+            "postprocess.nms.max_total: found 'many'",
+            id="a field of another type",
+        ),
+        pytest.param(
+            lambda f: edit(f, lambda c: c["input"].update(mean=[1.0, 2.0])),
+            "manifest.json",
+            "input.mean: found [1.0, 2.0]",
+            id="a tuple of another length",
+        ),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_one_line(folder, damage, named, says):
+    damage(folder)
+    with pytest.raises(UserError) as refused:
+        manifest.load(folder)
+    message = str(refused.value)
+    assert message.startswith(str(folder / named))
+    assert says in message
+    assert "\n" not in message

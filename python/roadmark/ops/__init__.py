@@ -1,0 +1,1 @@
+"""The operations around a network: pre-processing, box coding, suppression, post-processing."""

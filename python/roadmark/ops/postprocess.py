@@ -1,0 +1,254 @@
+"""Raw outputs of a network to `Detections`.
+
+Does what `SSDMetaArch.postprocess`, `FasterRCNNMetaArch.postprocess` and
+`batch_multiclass_non_max_suppression` of the OD API do, on the outputs that a manifest describes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from roadmark.detections import Detections
+from roadmark.manifest import (
+    CLASS_AGNOSTIC,
+    IDENTITY,
+    SIGMOID,
+    TWO_STAGE,
+    InputSpec,
+    NmsSpec,
+    PostprocessSpec,
+)
+from roadmark.ops import box_coder
+from roadmark.ops.nms import nms
+from roadmark.ops.preprocess import resized_size
+
+# Names of the raw graph's outputs.
+BOX_ENCODINGS = "box_encodings"
+CLASS_LOGITS = "class_logits"
+PROPOSALS = "proposals"
+NUM_PROPOSALS = "num_proposals"
+MASK_LOGITS = "mask_logits"
+
+
+def postprocess(
+    outputs: Mapping[str, np.ndarray],
+    anchors: np.ndarray | None,
+    spec: PostprocessSpec,
+    input_spec: InputSpec,
+    image_sizes: Sequence[tuple[int, int]],
+    score_threshold: float = 0.0,
+) -> list[Detections]:
+    """Converts scores, decodes, clips and suppresses boxes, and pastes masks.
+
+    Boxes are decoded, suppressed, then clipped to the picture; those left without area are
+    dropped, and the best `max_total` remain, by score; of equal scores the lower class comes
+    first, then the lower anchor.
+
+    Args:
+        outputs: Raw outputs of a batch of B pictures, float32 (`num_proposals` int32):
+            `class_logits` `[B, N, C]`, or with a background column `[B, N, C + 1]`;
+            `box_encodings` `[B, N, 4]`, or `[B, N, 1 or C, 4]` for two stages, which also have
+            `proposals` `[B, N, 4]` in pixels of the network's input, `num_proposals` `[B]` and,
+            for instance masks, `mask_logits` `[B, N, mask height, mask width]`.
+        anchors: float32 `[N, 4]` normalised to the network's input; None for two stages.
+        spec: From the manifest.
+        input_spec: From the manifest.
+        image_sizes: `(height, width)` in pixels of each original picture.
+        score_threshold: Drops boxes with this score or less, on top of the manifest's threshold.
+
+    Returns:
+        One `Detections` per picture, boxes in pixels of the original picture, best first.
+
+    Raises:
+        ValueError: The outputs' shapes do not fit each other, the anchors or `image_sizes`.
+    """
+    _require_shapes(outputs, anchors, spec, image_sizes)
+    return [
+        _single(
+            {name: array[index] for name, array in outputs.items()},
+            anchors,
+            spec,
+            input_spec,
+            size,
+            max(score_threshold, spec.nms.score_threshold),
+        )
+        for index, size in enumerate(image_sizes)
+    ]
+
+
+def _single(
+    outputs: dict[str, np.ndarray],
+    anchors: np.ndarray | None,
+    spec: PostprocessSpec,
+    input_spec: InputSpec,
+    image_size: tuple[int, int],
+    score_threshold: float,
+) -> Detections:
+    if spec.architecture == TWO_STAGE:
+        anchors, outputs = _as_anchors(outputs, input_spec)
+    scores = convert_scores(outputs[CLASS_LOGITS], spec)
+    encodings = outputs[BOX_ENCODINGS].reshape(len(scores), -1, 4)
+    # Only boxes that some class can keep are worth decoding.
+    rows = np.flatnonzero((scores > np.float32(score_threshold)).any(axis=1))
+    boxes = box_coder.decode(
+        encodings[rows], anchors[rows, None], spec.box_coder.scale_factors
+    ).astype(np.float32, copy=False)
+    kept, classes, kept_scores = _suppress(boxes, scores[rows], spec.nms, score_threshold)
+    chosen = boxes[kept, classes if boxes.shape[1] > 1 else 0]
+    window = _true_window(input_spec, image_size)
+    chosen = np.clip(chosen, (0, 0, 0, 0), (*window, *window)).astype(np.float32)
+    has_area = ((chosen[:, 2:] - chosen[:, :2]).prod(axis=1)) > 0
+    final = np.flatnonzero(has_area)[: spec.nms.max_total]
+    normalised = chosen[final] / np.float32((*window, *window))
+    return Detections(
+        boxes=normalised * np.float32((*image_size, *image_size)),
+        scores=kept_scores[final],
+        classes=(classes[final] + 1).astype(np.int32),
+        masks=_masks(outputs, rows[kept[final]], normalised, image_size, spec.mask_threshold),
+    )
+
+
+def convert_scores(logits: np.ndarray, spec: PostprocessSpec) -> np.ndarray:
+    """Logits `[N, C]` (or `[N, C + 1]`) to scores `[N, C]` without the background, float32."""
+    logits = logits * np.float32(1.0 / spec.logit_scale)
+    if spec.score_converter == IDENTITY:
+        scores = logits
+    elif spec.score_converter == SIGMOID:
+        with np.errstate(over="ignore"):
+            scores = np.float32(1) / (np.float32(1) + np.exp(-logits))
+    else:
+        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        scores = exponents / exponents.sum(axis=-1, keepdims=True)
+    return scores[:, 1:] if spec.background_column else scores
+
+
+def _as_anchors(
+    outputs: dict[str, np.ndarray], input_spec: InputSpec
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Proposals as anchors normalised to the network's input; the padding rows cut off."""
+    count = int(outputs[NUM_PROPOSALS])
+    size = np.float32((input_spec.height, input_spec.width) * 2)
+    rows = {name: array[:count] for name, array in outputs.items() if name != NUM_PROPOSALS}
+    return rows[PROPOSALS] / size, rows
+
+
+def _suppress(
+    boxes: np.ndarray, scores: np.ndarray, spec: NmsSpec, score_threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of `boxes`, classes from 0, and scores of what stays, best first."""
+    limits = {
+        "score_threshold": score_threshold,
+        "iou_threshold": spec.iou_threshold,
+        "soft_nms_sigma": spec.soft_nms_sigma,
+    }
+    if not len(boxes):
+        empty = np.zeros(0, np.int64)
+        return empty, empty, np.zeros(0, np.float32)
+    if spec.mode == CLASS_AGNOSTIC:
+        best = scores.argmax(axis=1)
+        shown = boxes[np.arange(len(boxes)), best if boxes.shape[1] > 1 else 0]
+        kept, kept_scores = nms(shown, scores.max(axis=1), max_outputs=spec.max_total, **limits)
+        return kept, best[kept], kept_scores
+    found = []
+    for index in range(scores.shape[1]):
+        of_class = boxes[:, index if boxes.shape[1] > 1 else 0]
+        found.append(nms(of_class, scores[:, index], max_outputs=spec.max_per_class, **limits))
+    kept = np.concatenate([rows for rows, _ in found])
+    kept_scores = np.concatenate([values for _, values in found])
+    classes = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
+    order = np.argsort(-kept_scores, kind="stable")
+    return kept[order], classes[order], kept_scores[order]
+
+
+def _true_window(input_spec: InputSpec, image_size: tuple[int, int]) -> tuple[float, float]:
+    """The picture's share of the network's input, `(height, width)` in 0 to 1."""
+    height, width = resized_size(input_spec, *image_size)
+    return (
+        np.float32(height) / np.float32(input_spec.height),
+        np.float32(width) / np.float32(input_spec.width),
+    )
+
+
+def _masks(
+    outputs: dict[str, np.ndarray],
+    rows: np.ndarray,
+    boxes: np.ndarray,
+    image_size: tuple[int, int],
+    threshold: float,
+) -> np.ndarray | None:
+    if MASK_LOGITS not in outputs:
+        return None
+    with np.errstate(over="ignore"):
+        probabilities = np.float32(1) / (np.float32(1) + np.exp(-outputs[MASK_LOGITS][rows]))
+    return paste_masks(probabilities, boxes, image_size, threshold)
+
+
+def paste_masks(
+    probabilities: np.ndarray,
+    boxes: np.ndarray,
+    image_size: tuple[int, int],
+    threshold: float,
+) -> np.ndarray:
+    """Puts box-sized mask probabilities where their boxes are in the picture.
+
+    Samples as `tf.image.crop_and_resize` in the OD API's `reframe_box_masks_to_image_masks`:
+    pixel `i` of `n` lies at `i / (n - 1)`, the mask's first and last sample on the box's edges.
+
+    Args:
+        probabilities: float32 `[N, mask height, mask width]`.
+        boxes: float32 `[N, 4]`, normalised to the picture.
+        image_size: `(height, width)` of the picture in pixels.
+        threshold: Pixels with more than this are set.
+
+    Returns:
+        bool `[N, height, width]`.
+    """
+    masks = np.zeros((len(boxes), *image_size), np.bool_)
+    for mask, probability, box in zip(masks, probabilities, boxes, strict=True):
+        rows, row_positions = _mask_positions(box[0], box[2], image_size[0], probability.shape[0])
+        columns, column_positions = _mask_positions(
+            box[1], box[3], image_size[1], probability.shape[1]
+        )
+        if rows.stop > rows.start and columns.stop > columns.start:
+            mask[rows, columns] = (
+                _bilinear(probability, row_positions, column_positions) > threshold
+            )
+    return masks
+
+
+def _mask_positions(low: float, high: float, size: int, samples: int) -> tuple[slice, np.ndarray]:
+    """Pixels along one side that fall inside the box, and their positions in the mask."""
+    pixels = np.arange(size, dtype=np.float32) / np.float32(max(size - 1, 1))
+    positions = (pixels - low) / (high - low) * np.float32(samples - 1)
+    inside = np.flatnonzero((positions >= 0) & (positions <= samples - 1))
+    if not len(inside):
+        return slice(0, 0), positions[:0]
+    covered = slice(int(inside[0]), int(inside[-1]) + 1)
+    return covered, positions[covered]
+
+
+def _bilinear(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def along(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        before = np.floor(positions).astype(np.int64)
+        after = np.minimum(before + 1, len(array) - 1)
+        weight = (positions - before.astype(np.float32))[:, None]
+        return array[before] + (array[after] - array[before]) * weight
+
+    return along(along(values, rows).T, columns).T
+
+
+def _require_shapes(
+    outputs: Mapping[str, np.ndarray],
+    anchors: np.ndarray | None,
+    spec: PostprocessSpec,
+    image_sizes: Sequence[tuple[int, int]],
+) -> None:
+    logits, encodings = outputs[CLASS_LOGITS], outputs[BOX_ENCODINGS]
+    boxes = outputs[PROPOSALS].shape[1] if spec.architecture == TWO_STAGE else len(anchors)
+    expected = (len(image_sizes), boxes)
+    for name, array in ((CLASS_LOGITS, logits), (BOX_ENCODINGS, encodings)):
+        if array.shape[:2] != expected or array.dtype != np.float32:
+            raise ValueError(
+                f"{name}: found {array.dtype} {array.shape}, expected float32 of shape "
+                f"({len(image_sizes)} images, {boxes} boxes, ...)"
+            )

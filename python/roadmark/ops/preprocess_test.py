@@ -1,0 +1,109 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from roadmark.manifest import FIXED_SHAPE, KEEP_ASPECT_RATIO, InputSpec
+from roadmark.ops.preprocess import preprocess, resized_size
+
+FIXED = InputSpec(
+    name="image",
+    height=5,
+    width=7,
+    resize=FIXED_SHAPE,
+    min_dimension=0,
+    max_dimension=0,
+    mean=(123.68, 116.779, 103.939),
+    scale=(1.0, 0.5, 2.0),
+    pad_value=(0.0, 0.0, 0.0),
+    channel_order="RGB",
+    layout="NHWC",
+    dtype="float32",
+    true_shapes_name="",
+)
+PADDED = dataclasses.replace(
+    FIXED,
+    height=640,
+    width=640,
+    resize=KEEP_ASPECT_RATIO,
+    min_dimension=640,
+    max_dimension=640,
+    pad_value=(-1.0, -2.0, -3.0),
+)
+
+
+def reference_resize(image, height, width):
+    """One output pixel at a time, in float64."""
+    out = np.empty((height, width, 3))
+    for i in range(height):
+        for j in range(width):
+            y, x = i * image.shape[0] / height, j * image.shape[1] / width
+            y0, x0 = int(y), int(x)
+            y1, x1 = min(y0 + 1, image.shape[0] - 1), min(x0 + 1, image.shape[1] - 1)
+            rows = [image[row, x0] * (1 - (x - x0)) + image[row, x1] * (x - x0) for row in (y0, y1)]
+            out[i, j] = rows[0] * (1 - (y - y0)) + rows[1] * (y - y0)
+    return out
+
+
+def random_image(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("size", [(5, 7), (10, 14), (3, 2), (1, 1), (11, 6)])
+def test_equals_the_naive_reference(size):
+    image = random_image(*size)
+    expected = (reference_resize(image, 5, 7) - FIXED.mean) * FIXED.scale
+    np.testing.assert_allclose(preprocess([image], FIXED)[0], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("spec_sides", "image_size", "expected"),
+    [
+        pytest.param((640, 640), (480, 640), (480, 640), id="landscape, square frame"),
+        pytest.param((640, 640), (1280, 720), (640, 360), id="portrait, square frame"),
+        pytest.param((600, 1024), (600, 800), (600, 800), id="shorter side already right"),
+        pytest.param((600, 1024), (720, 1280), (576, 1024), id="longer side limits"),
+        pytest.param((600, 1024), (100, 100), (600, 600), id="enlarged"),
+        pytest.param((640, 640), (333, 500), (426, 640), id="rounded to the nearest pixel"),
+    ],
+)
+def test_resized_size_keeps_the_aspect_ratio(spec_sides, image_size, expected):
+    spec = dataclasses.replace(PADDED, min_dimension=spec_sides[0], max_dimension=spec_sides[1])
+    assert resized_size(spec, *image_size) == expected
+
+
+def test_padding_goes_to_the_bottom_and_the_right():
+    wide, tall = preprocess([random_image(320, 640), random_image(640, 320)], PADDED)
+    assert (wide[320:] == PADDED.pad_value).all()
+    assert (tall[:, 320:] == PADDED.pad_value).all()
+    assert not (wide[:320] == PADDED.pad_value).all(axis=-1).any()
+
+
+def test_pictures_of_different_sizes_share_a_batch_and_the_callers_buffer():
+    images = [random_image(4, 9), random_image(20, 3, seed=1)]
+    out = np.full((2, 5, 7, 3), np.nan, np.float32)
+    assert preprocess(images, FIXED, out=out) is out
+    for image, row in zip(images, out, strict=True):
+        assert np.array_equal(preprocess([image], FIXED)[0], row)
+
+
+def test_non_contiguous_and_read_only_pictures():
+    image = random_image(20, 20)[::2, ::-1]
+    image.flags.writeable = False
+    assert np.array_equal(preprocess([image], FIXED), preprocess([image.copy()], FIXED))
+
+
+@pytest.mark.parametrize(
+    ("images", "out", "says"),
+    [
+        pytest.param([np.zeros((4, 4, 3), np.float32)], None, r"images\[0\]: found float32"),
+        pytest.param([np.zeros((4, 4), np.uint8)], None, r"images\[0\]: found uint8 \(4, 4\)"),
+        pytest.param([np.zeros((4, 0, 3), np.uint8)], None, r"images\[0\]: .*neither side 0"),
+        pytest.param(
+            [random_image(4, 4)], np.zeros((2, 5, 7, 3), np.float32), r"out: found .*\(2, 5"
+        ),
+    ],
+)
+def test_wrong_shapes_are_named(images, out, says):
+    with pytest.raises(ValueError, match=says):
+        preprocess(images, FIXED, out=out)
