@@ -92,8 +92,8 @@ def test_sigterm_unwinds_and_exits_with_143():
     body = """
     import time
     def main():
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             time.sleep(60)
         finally:
             print("cleaned up", flush=True)
