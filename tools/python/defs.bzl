@@ -35,11 +35,17 @@ def py_binary(name, deps = [], **kwargs):
         **kwargs
     )
 
-def py_test(name, srcs, size = "small", deps = [], args = [], **kwargs):
-    """A test whose `srcs` are run by pytest; takes --test_filter and shard_count."""
+def py_test(name, srcs, size = "small", timeout = "short", deps = [], args = [], **kwargs):
+    """A test whose `srcs` are run by pytest; takes --test_filter and shard_count.
+
+    `size` tells Bazel what the test uses, not how long it may take: .bazelrc gives every test ten
+    minutes, so that a busy laptop fails none and Bazel does not lecture about fast ones. A manual
+    test that needs longer says `timeout = "eternal"`.
+    """
     native.py_test(
         name = name,
         size = size,
+        timeout = timeout,
         srcs = srcs + ["//tools/python:pytest_main.py"],
         main = "//tools/python:pytest_main.py",
         args = ["$(rootpath %s)" % src for src in srcs] + args,
