@@ -1,0 +1,1 @@
+"""COCO metrics of detections against ground truth, and their reports."""
