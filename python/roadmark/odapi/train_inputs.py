@@ -1,0 +1,84 @@
+"""Training batches: the OD API's decoding, augmentation and resizing over our own order.
+
+Position `p` of the endless stream of examples fixes which record is read and how it is augmented,
+whatever was read before; batch `n` holds positions `n * batch_size` and on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from roadmark.odapi import door
+
+door.open()
+
+import tensorflow as tf  # noqa: E402 - the door must be open first
+from object_detection import inputs  # noqa: E402
+from object_detection.builders import decoder_builder  # noqa: E402
+
+from roadmark.odapi import seeded_augmentation  # noqa: E402
+
+_PREFETCHED_BATCHES = 4
+
+
+def train_dataset(
+    config: Any,
+    model: Any,
+    read_example: Callable[[int], bytes],
+    seed: int,
+    first_step: int,
+    threads: int,
+) -> tf.data.Dataset:
+    """The batches of training step `first_step` and on, without end.
+
+    Args:
+        config: A `TrainEvalPipelineConfig`.
+        model: The detection model; its `preprocess` is applied to every image.
+        read_example: Takes a position in the stream and returns a serialised tf.train.Example.
+            Called from several threads.
+        seed: Seed of the augmentation.
+        first_step: Steps already done.
+        threads: Examples prepared at the same time.
+
+    Returns:
+        Pairs of features and labels, as `object_detection.inputs.train_input` documents them.
+    """
+
+    def build(input_reader_config, batch_size, transform_input_data_fn, **unused):
+        del unused
+        decoder = decoder_builder.build(input_reader_config)
+
+        def example(position):
+            record = _read(read_example, position)
+            with seeded_augmentation.seeded(tf.stack([np.int64(seed), position])):
+                return transform_input_data_fn(decoder.decode(record))
+
+        first = first_step * batch_size
+        positions = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+        examples = _map(positions, example, threads)
+        return examples.batch(batch_size, drop_remainder=True).prefetch(_PREFETCHED_BATCHES)
+
+    # The OD API's own seam for another way to read: its transformations stay in charge.
+    with mock.patch.dict(inputs.INPUT_BUILDER_UTIL_MAP, dataset_build=build):
+        return inputs.train_input(
+            config.train_config, config.train_input_reader, config.model, model=model
+        )
+
+
+def _read(read_example: Callable[[int], bytes], position: tf.Tensor) -> tf.Tensor:
+    record = tf.numpy_function(read_example, [position], tf.string, stateful=False)
+    return tf.ensure_shape(record, [])
+
+
+def _map(positions: tf.data.Dataset, example: Callable, threads: int) -> tf.data.Dataset:
+    # The OD API builds graphs without Python control flow on tensors; skipping AutoGraph saves
+    # seconds of tracing.
+    function = tf.function(example, autograph=False).get_concrete_function(
+        tf.TensorSpec([], tf.int64)
+    )
+    random_ops = seeded_augmentation.stateful_random_ops(function.graph)
+    if random_ops:
+        raise AssertionError(f"augmentation draws from global state: {', '.join(random_ops)}")
+    return positions.map(function, num_parallel_calls=threads, deterministic=True)

@@ -1,0 +1,166 @@
+"""One training step: forward, losses, gradients, update."""
+
+from typing import Any
+
+from roadmark.odapi import door
+
+door.open()
+
+import tensorflow as tf  # noqa: E402 - the door must be open first
+from object_detection import model_lib  # noqa: E402
+from object_detection.builders import optimizer_builder  # noqa: E402
+from object_detection.core import standard_fields  # noqa: E402
+
+_Fields = standard_fields.InputDataFields
+
+TOTAL_LOSS = "total_loss"
+GRADIENT_NORM = "gradient_norm"
+LEARNING_RATE = "learning_rate"
+
+
+def build_optimizer(config: Any, model: Any, step: tf.Variable) -> tuple[Any, Any]:
+    """The config's optimizer and its learning rate.
+
+    Args:
+        config: A `TrainEvalPipelineConfig`.
+        model: A detection model.
+        step: int64 scalar that the schedule follows.
+
+    Returns:
+        The optimizer, and a function without arguments that gives the learning rate.
+    """
+    optimizer, (rate,) = optimizer_builder.build(config.train_config.optimizer, global_step=step)
+    if config.train_config.optimizer.use_moving_average:
+        # The averages shadow variables, which must exist by then.
+        build_variables(model)
+        optimizer.shadow_copy(model)
+    return optimizer, rate if callable(rate) else lambda: rate
+
+
+def build_variables(model: Any) -> None:
+    """Makes all variables of a detection model, which it makes only as it is called.
+
+    Nothing is computed: tracing is enough.
+    """
+
+    @tf.function(autograph=False)
+    def predict():
+        images, shapes = model.preprocess(tf.zeros([1, 64, 64, 3]))
+        model.predict(images, shapes)
+
+    was_training = model._is_training
+    _set_training(model, False)
+    predict.get_concrete_function()
+    _set_training(model, was_training)
+
+
+class TrainStep:
+    """A compiled training step over a distribution strategy.
+
+    Args:
+        config: A `TrainEvalPipelineConfig`.
+        model: The detection model, built under the strategy.
+        optimizer: As `build_optimizer` gives it.
+        learning_rate: Likewise.
+        step: int64 scalar, counted up by every call.
+        strategy: Where to run.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        model: Any,
+        optimizer: Any,
+        learning_rate: Any,
+        step: tf.Variable,
+        strategy: tf.distribute.Strategy,
+    ):
+        self._train_config = config.train_config
+        self._model = model
+        self._optimizer = optimizer
+        self._learning_rate = learning_rate
+        self._step = step
+        self._strategy = strategy
+        self._compiled = tf.function(self._distributed, autograph=False)
+
+    def trace(self, batch_spec: Any) -> None:
+        """Builds the graph and with it every variable, without running a step.
+
+        Args:
+            batch_spec: The dataset's `element_spec`.
+        """
+        self._compiled = self._compiled.get_concrete_function(*batch_spec)
+
+    def __call__(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
+        """Takes one step.
+
+        Args:
+            features: From `train_inputs.train_dataset`, distributed by the strategy.
+            labels: Likewise.
+
+        Returns:
+            float32 scalars: each loss by its name, the total loss, the global norm of the
+            gradients before clipping, and the learning rate that was used.
+        """
+        return self._compiled(features, labels)
+
+    def _distributed(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
+        rate = tf.cast(self._learning_rate(), tf.float32)
+        per_replica = self._strategy.run(self._replica_step, args=(features, labels))
+        values = {
+            name: self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+            for name, value in per_replica.items()
+        }
+        self._step.assign_add(1)
+        return values | {LEARNING_RATE: rate}
+
+    def _replica_step(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
+        _set_training(self._model, True)
+        labels = model_lib.unstack_batch(
+            labels, unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors
+        )
+        with tf.GradientTape() as tape:
+            losses = self._losses(features, labels)
+        variables = self._model.trainable_variables
+        gradients = tape.gradient(losses[TOTAL_LOSS], variables)
+        norm = tf.linalg.global_norm(gradients)
+        limit = self._train_config.gradient_clipping_by_norm
+        if limit > 0:
+            gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return losses | {GRADIENT_NORM: norm}
+
+    def _losses(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
+        model = self._model
+        shapes = features[_Fields.true_image_shape]
+        model_lib.provide_groundtruth(model, labels, training_step=self._step)
+        predictions = model.predict(
+            features[_Fields.image], shapes, **model.get_side_inputs(features)
+        )
+        losses = {_short(name): value for name, value in model.loss(predictions, shapes).items()}
+        penalties = model.regularization_losses()
+        if self._train_config.add_regularization_loss and penalties:
+            losses["regularization_loss"] = tf.add_n(penalties)
+        losses[TOTAL_LOSS] = tf.add_n(list(losses.values()))
+        # The optimizer adds up the replicas' gradients.
+        replicas = self._strategy.num_replicas_in_sync
+        return {name: value / replicas for name, value in losses.items()}
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("Loss/")
+
+
+def _set_training(model: Any, training: bool) -> None:
+    model._is_training = training
+    tf.compat.v1.keras.backend.set_learning_phase(training)
+
+
+def variables(trackable: tf.Module | Any) -> list[tf.Variable]:
+    """Every variable that a checkpoint of `trackable` would hold, each once."""
+    found = {
+        id(item): item
+        for item in tf.train.TrackableView(trackable).descendants()
+        if isinstance(item, tf.Variable)
+    }
+    return list(found.values())

@@ -1,0 +1,52 @@
+"""`metrics.csv`: what training measured, a row now and then."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from roadmark import atomic
+
+STEP = "step"
+
+
+class MetricsFile:
+    """A CSV file that goes on where a resumed run goes on.
+
+    Rows beyond the resumed step are from a part of the run that is done again: they are removed.
+
+    Args:
+        path: The file.
+        columns: Names of the columns after `step`.
+        resumed_step: Steps already done.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], resumed_step: int):
+        self._columns = [STEP, *columns]
+        rows = [row for row in read(path) if int(row[STEP]) <= resumed_step]
+        with atomic.atomic_path(path) as temporary, open(temporary, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, self._columns, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        self._stream = open(path, "a", newline="")  # noqa: SIM115 - closed by close
+        self._writer = csv.DictWriter(self._stream, self._columns)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends a row and hands it to the operating system."""
+        self._writer.writerow({STEP: step} | {name: f"{v:.6g}" for name, v in values.items()})
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Makes sure that the rows are on the disk."""
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+
+
+def read(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a metrics file, none when there is no file."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    with open(path, newline="") as stream:
+        # A row cut short by a crash has no step or ends early.
+        return [row for row in csv.DictReader(stream) if None not in row.values()]

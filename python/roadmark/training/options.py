@@ -1,0 +1,69 @@
+"""What a training run is asked for and what comes of it."""
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """A training run.
+
+    What is None is taken from the config, or from where `prepare` puts things.
+
+    Attributes:
+        config: A pipeline config file.
+        train_records: Globs of the training records, with commas between them.
+        eval_records: Globs of the evaluation records; written to the as-run config.
+        label_map: The label map file.
+        model_dir: The run folder; None for `runs/<config name>`.
+        steps: Length of the run; the learning-rate schedule is scaled with it.
+        batch_size: Images per step, over all GPUs.
+        seed: Of the weights, the order of the examples and their augmentation; None for that of
+            the run that is resumed, else 0.
+        fine_tune_checkpoint: A checkpoint to start from; an empty string for none.
+        overrides: `path.to.field=value`, applied to the config in this order.
+        restart: Whether to remove what an earlier run left in the folder and begin anew.
+        check_learning_rate: Whether an implausible learning rate stops the run.
+        xla: Whether to compile with XLA.
+        checkpoint_every: Steps between two checkpoints.
+        keep_checkpoints: How many of them to keep.
+        log_every: Steps between two rows of `metrics.csv` and TensorBoard.
+    """
+
+    config: Path
+    train_records: str | None = None
+    eval_records: str | None = None
+    label_map: Path | None = None
+    model_dir: Path | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+    fine_tune_checkpoint: str | None = None
+    overrides: tuple[str, ...] = ()
+    restart: bool = False
+    check_learning_rate: bool = True
+    xla: bool = False
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 3
+    log_every: int = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What a training run left.
+
+    Attributes:
+        run: The run folder.
+        checkpoint: Prefix of its newest checkpoint.
+        step: Steps done, those of earlier runs included.
+        exit_code: 0, or 130 or 143 when Ctrl-C or SIGTERM stopped it; the checkpoint is of the
+            last step even then.
+        metrics: The values of the last row of `metrics.csv` that this run wrote; empty when
+            there was nothing left to do.
+    """
+
+    run: Path
+    checkpoint: Path
+    step: int
+    exit_code: int
+    metrics: dict[str, float]

@@ -1,0 +1,98 @@
+"""What a run measures, averaged over the steps between two rows."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from roadmark.errors import UserError
+from roadmark.training.metrics import MetricsFile
+from roadmark.training.run_folder import RunFolder
+
+TOTAL_LOSS = "total_loss"
+LEARNING_RATE = "learning_rate"
+STEPS_PER_SECOND = "steps_per_second"
+DATA_WAIT = "data_wait_seconds"
+
+SummaryWriter = Callable[[int, Mapping[str, float]], None]
+
+
+class Recorder:
+    """Collects the values of steps and writes rows; a context manager.
+
+    The values of a step stay where they were computed until a row is due, so that a GPU need not
+    wait for Python after every step.
+
+    Args:
+        folder: Where `metrics.csv` goes.
+        write_summary: Writes a row for TensorBoard too.
+        step: Steps already done.
+
+    Attributes:
+        last: The last row written.
+    """
+
+    def __init__(self, folder: RunFolder, write_summary: SummaryWriter, step: int):
+        self.last: dict[str, float] = {}
+        self._path = folder.metrics
+        self._write_summary = write_summary
+        self._first_step = self._written = step
+        self._file: MetricsFile | None = None
+        self._begin_window()
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _begin_window(self) -> None:
+        self._values: list[Mapping[str, Any]] = []
+        self._waited = 0.0
+        self._start = time.perf_counter()
+
+    def add(self, values: Mapping[str, Any], waited: float) -> None:
+        """Takes in one step.
+
+        Args:
+            values: Scalars by name.
+            waited: Seconds that the step waited for its batch.
+        """
+        self._values.append(values)
+        self._waited += waited
+
+    def write(self, step: int) -> None:
+        """Writes a row for the steps since the last one.
+
+        Args:
+            step: Steps done.
+
+        Raises:
+            UserError: A value is not finite.
+        """
+        steps = [{name: float(value) for name, value in one.items()} for one in self._values]
+        _check_finite(steps, self._written + 1)
+        count = len(steps)
+        self.last = {name: sum(one[name] for one in steps) / count for name in steps[0]}
+        self.last[LEARNING_RATE] = steps[-1][LEARNING_RATE]
+        self.last[STEPS_PER_SECOND] = count / (time.perf_counter() - self._start)
+        self.last[DATA_WAIT] = self._waited / count
+        if self._file is None:
+            self._file = MetricsFile(self._path, list(self.last), self._first_step)
+        self._file.write(step, self.last)
+        self._write_summary(step, self.last)
+        self._written = step
+        self._begin_window()
+
+
+def _check_finite(steps: list[dict[str, float]], first: int) -> None:
+    for step, values in enumerate(steps, start=first):
+        bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise UserError(
+                f"training step {step}",
+                f"{', '.join(bad)}",
+                "lower the learning rate or set train_config.gradient_clipping_by_norm; the "
+                "checkpoints of earlier steps are whole",
+            )

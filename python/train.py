@@ -1,0 +1,98 @@
+"""Trains a detector from a pipeline config.
+
+  bazel run //python:train -- --config=configs/ssd_mobilenet_v2_fpnlite_320.config
+
+It reads data/records/train-* and data/records/label_map.pbtxt, which is where //python:prepare
+writes, and leaves checkpoints, metrics.csv, TensorBoard files and the config as run in
+runs/<config name>. Before the first step it checks config, label map and records against each
+other, and stops with what to change. Repeat the command to resume; Ctrl-C leaves a checkpoint.
+
+Any field of the config can be set: --set train_config.batch_size=4, as often as needed.
+`tensorboard --logdir=runs` shows the curves. docs/train.md tells the rest.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from roadmark import app
+
+_CONFIG = flags.DEFINE_string("config", None, "Pipeline config file.", required=True)
+_TRAIN_RECORDS = flags.DEFINE_string(
+    "train_records", None, "Training records: a glob, or several with commas between them."
+)
+_EVAL_RECORDS = flags.DEFINE_string(
+    "eval_records", None, "Evaluation records, written to the config as run; likewise."
+)
+_LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map file.")
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder; runs/<config name> by default.")
+_STEPS = flags.DEFINE_integer(
+    "steps", None, "Length of the run; warm-up and decay are scaled with it.", lower_bound=1
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "Images per step, over all GPUs.", lower_bound=1
+)
+_SEED = flags.DEFINE_integer(
+    "seed", None, "Of weights, order and augmentation; 0 by default.", lower_bound=0
+)
+_FINE_TUNE_CHECKPOINT = flags.DEFINE_string(
+    "fine_tune_checkpoint", None, "Checkpoint to start from, such as .../ckpt-0; empty for none."
+)
+_SET = flags.DEFINE_multi_string("set", [], "path.to.field=value: sets any field of the config.")
+_RESTART = flags.DEFINE_bool(
+    "restart", False, "Remove the checkpoints and metrics in the run folder and begin anew."
+)
+_CHECK_LEARNING_RATE = flags.DEFINE_bool(
+    "check_learning_rate", True, "Stop when the learning rate is far off for the batch size."
+)
+_XLA = flags.DEFINE_bool("xla", False, "Compile with XLA.")
+_CHECKPOINT_EVERY = flags.DEFINE_integer(
+    "checkpoint_every", 500, "Steps between two checkpoints.", lower_bound=1
+)
+_KEEP_CHECKPOINTS = flags.DEFINE_integer(
+    "keep_checkpoints", 3, "Checkpoints to keep.", lower_bound=1
+)
+_LOG_EVERY = flags.DEFINE_integer(
+    "log_every", 10, "Steps between two rows of metrics.csv.", lower_bound=1
+)
+
+_STOPPED_BY = {app.EXIT_INTERRUPTED: "Ctrl-C", app.EXIT_TERMINATED: "SIGTERM"}
+
+
+def main() -> int:
+    from roadmark.training import loop
+    from roadmark.training.options import TrainOptions
+
+    result = loop.train(
+        TrainOptions(
+            config=Path(_CONFIG.value),
+            train_records=_TRAIN_RECORDS.value,
+            eval_records=_EVAL_RECORDS.value,
+            label_map=_LABEL_MAP.value and Path(_LABEL_MAP.value),
+            model_dir=_MODEL_DIR.value and Path(_MODEL_DIR.value),
+            steps=_STEPS.value,
+            batch_size=_BATCH_SIZE.value,
+            seed=_SEED.value,
+            fine_tune_checkpoint=_FINE_TUNE_CHECKPOINT.value,
+            overrides=tuple(_SET.value),
+            restart=_RESTART.value,
+            check_learning_rate=_CHECK_LEARNING_RATE.value,
+            xla=_XLA.value,
+            checkpoint_every=_CHECKPOINT_EVERY.value,
+            keep_checkpoints=_KEEP_CHECKPOINTS.value,
+            log_every=_LOG_EVERY.value,
+        )
+    )
+    if result.exit_code:
+        print(
+            f"stopped by {_STOPPED_BY[result.exit_code]} after step {result.step}: "
+            f"{result.checkpoint} is complete; repeat the command (without --restart) to resume"
+        )
+        return result.exit_code
+    print(f"trained to step {result.step}: {result.checkpoint}")
+    print(f"next: bazel run //python:evaluate -- --model={result.run}")
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(main)
