@@ -1,0 +1,1 @@
+"""Formats in, TFRecord shards out: reading, validation, statistics, synthetic scenes."""
