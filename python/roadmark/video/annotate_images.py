@@ -1,0 +1,184 @@
+"""Pictures in, annotated pictures out."""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from roadmark.atomic import atomic_path
+from roadmark.errors import UserError
+from roadmark.ops import annotate
+from roadmark.progress import track
+from roadmark.video.annotate_video import Detect
+from roadmark.video.detections_file import DetectionsFile
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_JPEG_QUALITY = 92
+_NAMED_FAILURES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagesResult:
+    """What came of a set of pictures.
+
+    Attributes:
+        images: Pictures written.
+        objects: Number of detections by class name.
+    """
+
+    images: int
+    objects: collections.Counter[str]
+
+
+def find_images(source: str | Path) -> list[Path]:
+    """The pictures in a folder and its subfolders, sorted, or the one picture given.
+
+    Raises:
+        UserError: There is none.
+    """
+    source = Path(source)
+    kinds = ", ".join(SUFFIXES)
+    if not source.exists():
+        raise UserError(source, "no such folder or picture", "check the path given to --images")
+    if source.is_file():
+        if source.suffix.lower() not in SUFFIXES:
+            raise UserError(
+                source,
+                f"is not a picture of a known type ({kinds})",
+                f"give a video as --video={source}",
+            )
+        return [source]
+    found = [path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES]
+    visible = [path for path in found if not _is_hidden(path.relative_to(source))]
+    if not visible:
+        raise UserError(source, f"holds no pictures ({kinds})", "give another folder to --images")
+    return sorted(visible)
+
+
+def annotate_images(
+    source: str | Path,
+    out: str | Path,
+    detect: Detect,
+    names: Mapping[int, str],
+    detections: str | Path | None = None,
+    batch_size: int = 1,
+) -> ImagesResult:
+    """Draws what `detect` finds on pictures, upright as their EXIF orientation says.
+
+    A picture that cannot be read is left out; the others are written all the same, and the
+    error at the end names it.
+
+    Args:
+        source: A folder, searched with its subfolders, or one picture.
+        out: For a folder: the folder to write to, with the same names inside. For one picture:
+            the file to write.
+        detect: Finds the objects in a batch of pictures, which may differ in size.
+        names: Class name by id.
+        detections: Also writes all detections here, .json or .csv (see `DetectionsFile`).
+        batch_size: Pictures per call of `detect`.
+
+    Returns:
+        Counts of what was written.
+
+    Raises:
+        UserError: There are no pictures, `out` is `source`, or some pictures could not be read.
+    """
+    source, out = Path(source), Path(out)
+    paths = find_images(source)
+    targets = _targets(source, out, paths)
+    failures: list[str] = []
+    objects: collections.Counter[str] = collections.Counter()
+    written = 0
+    with contextlib.ExitStack() as stack:
+        listing = None
+        if detections is not None:
+            temporary = stack.enter_context(atomic_path(detections))
+            listing = stack.enter_context(DetectionsFile(temporary, names))
+        meter = stack.enter_context(track("annotating", len(paths), "pictures"))
+        readable = _readable(paths, failures)
+        for batch in iter(lambda: list(itertools.islice(readable, batch_size)), []):
+            found = detect([image for _, image in batch])
+            for (path, image), one in zip(batch, found, strict=True):
+                _save(annotate.draw(image, one, names), targets[path])
+                objects.update(annotate.class_name(names, id_) for id_ in one.classes)
+                written += 1
+                meter.advance()
+                if listing is not None:
+                    listing.add(_name(source, path), image.shape[:2], one)
+    if failures:
+        raise _unread(source, out, failures, len(paths))
+    return ImagesResult(written, objects)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A picture as uint8 `[H, W, 3]` RGB, turned upright by its EXIF orientation.
+
+    Raises:
+        UserError: It cannot be decoded, or not whole.
+    """
+    try:
+        with Image.open(path) as picture:
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode.startswith("I"):
+                # 16 bits per sample, which Pillow would cut off at 255.
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            return np.array(upright.convert("RGB"))
+    except UnidentifiedImageError:
+        problem = "is not a picture"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        problem = f"cannot be decoded ({error})"
+    raise UserError(path, problem, "replace or remove it")
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _targets(source: Path, out: Path, paths: list[Path]) -> dict[Path, Path]:
+    if source.is_file():
+        if out.suffix.lower() not in SUFFIXES:
+            raise UserError(
+                out, "is not the name of a picture", f"end it in one of {', '.join(SUFFIXES)}"
+            )
+        targets = {source: out}
+    else:
+        targets = {path: out / path.relative_to(source) for path in paths}
+    if any(target.exists() and target.samefile(path) for path, target in targets.items()):
+        raise UserError(out, "would replace the pictures themselves", "give another --out")
+    return targets
+
+
+def _readable(paths: list[Path], failures: list[str]) -> Iterator[tuple[Path, np.ndarray]]:
+    for path in paths:
+        try:
+            yield path, read_image(path)
+        except UserError as error:
+            failures.append(f"{path.name} {error.problem}")
+
+
+def _save(image: np.ndarray, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, quality=_JPEG_QUALITY)
+
+
+def _name(source: Path, path: Path) -> str:
+    return path.name if source.is_file() else os.fspath(path.relative_to(source).as_posix())
+
+
+def _unread(source: Path, out: Path, failures: list[str], total: int) -> UserError:
+    shown = ", ".join(failures[:_NAMED_FAILURES])
+    more = len(failures) - _NAMED_FAILURES
+    if more > 0:
+        shown += f" and {more} more"
+    others = f"the others are in {out}; " if len(failures) < total else ""
+    return UserError(
+        source,
+        f"{len(failures)} of {total} pictures could not be read: {shown}",
+        f"{others}replace or remove these",
+    )

@@ -1,0 +1,306 @@
+"""Reads a video file: upright RGB frames with their times, sound packets, and what is damaged."""
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.format import Flags
+from av.stream import Disposition
+
+from roadmark.errors import UserError
+from roadmark.video.colour import Colour
+
+_GIF_TRAILER = b";"
+# FFmpeg reads text as a film of a terminal, and a picture as a film of one frame.
+_TEXT_FORMATS = {"tty"}
+_PICTURE_FORMATS = ("image2", "_pipe")
+_MICROSECONDS = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoInfo:
+    """What a video looks like when it is played.
+
+    Attributes:
+        width: In pixels, after rotation.
+        height: In pixels, after rotation.
+        rate: Frames per second, exact (30000/1001 for 29.97); the average where it varies.
+        time_base: Seconds per tick of the frames' `pts`.
+        sample_aspect_ratio: Width over height of one pixel, after rotation.
+        colour: What the samples mean.
+        frames: Number of frames, where the file says or implies it.
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    sample_aspect_ratio: Fraction
+    colour: Colour
+    frames: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        index: Position among the frames that could be decoded, from 0.
+        pts: Presentation time in ticks of `VideoInfo.time_base`; strictly increasing.
+        time_s: Presentation time in seconds.
+        image: uint8 `[H, W, 3]` RGB, upright.
+    """
+
+    index: int
+    pts: int
+    time_s: float
+    image: np.ndarray
+
+
+class VideoReader:
+    """Iterates over a video file; a context manager.
+
+    Iterating yields `Frame`s, and the packets of the sound tracks where they stand between them
+    (`av.Packet`, to be copied). Memory does not depend on the length of the video.
+
+    A packet that cannot be decoded is skipped and counted. When the file ends before it should,
+    the iteration ends too and `stopped` says why.
+
+    Attributes:
+        info: What the video looks like.
+        sound: The audio streams.
+        skipped: Packets that could not be decoded, so far.
+        concealed: Frames that the decoder had to patch up, so far.
+        stopped: None, or in words why the stream ended early; set when the iteration has ended.
+
+    Raises:
+        UserError: No such file, not a video, or nothing in it can be decoded.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.skipped = self.concealed = 0
+        self.stopped: str | None = None
+        self._ends_damaged = False
+        self._container = _open(self.path)
+        try:
+            self._stream = _video_stream(self._container, self.path)
+            self.sound = tuple(self._container.streams.audio)
+            self._items = self._read()
+            self.info, self._first = self._look_at_first_frame()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Frame | av.Packet]:
+        return itertools.chain(self._first, self._items)
+
+    def start_of(self, stream: av.stream.Stream) -> int:
+        """The tick of `stream` that is second 0 of the video.
+
+        Broadcast formats count from an arbitrary moment, which nobody wants to wait for.
+        """
+        if not self._container.format.flags & Flags.ts_discont.value:
+            return 0
+        start = self._container.start_time or 0
+        return round(Fraction(start, _MICROSECONDS) / stream.time_base)
+
+    def _look_at_first_frame(self) -> tuple[VideoInfo, list[Frame | av.Packet]]:
+        seen: list[Frame | av.Packet] = []
+        for item in self._items:
+            seen.append(item)
+            if isinstance(item, Frame):
+                return self._describe(item), seen
+        raise UserError(
+            self.path, "not one of its frames can be decoded", "get a whole copy of the file"
+        )
+
+    def _describe(self, first: Frame) -> VideoInfo:
+        height, width = first.image.shape[:2]
+        return VideoInfo(
+            width=width,
+            height=height,
+            rate=self._rate,
+            time_base=self._stream.time_base,
+            sample_aspect_ratio=self._aspect,
+            colour=self._colour,
+            frames=self._frame_count(),
+        )
+
+    @property
+    def _rate(self) -> Fraction:
+        return self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+
+    def _frame_count(self) -> int | None:
+        if self._stream.frames:
+            return self._stream.frames
+        end = self._declared_end()
+        return round(end * self._rate) if end else None
+
+    def _read(self) -> Iterator[Frame | av.Packet]:
+        last_pts, longest, end = None, Fraction(0), Fraction(0)
+        decoded = self._decode()
+        for index, item in _numbered(decoded):
+            if isinstance(item, av.Packet):
+                yield item
+                continue
+            pts = self._time_of(item, last_pts)
+            if last_pts is not None:
+                longest = max(longest, (pts - last_pts) * self._stream.time_base)
+            duration = item.duration * self._stream.time_base or 1 / self._rate
+            last_pts, end = pts, pts * self._stream.time_base + duration
+            yield Frame(index, pts, float(pts * self._stream.time_base), self._upright(item))
+        self.stopped = self.stopped or self._missing_end(end, longest)
+
+    def _time_of(self, frame: av.VideoFrame, last_pts: int | None) -> int:
+        pts = None if frame.pts is None else frame.pts - self.start_of(self._stream)
+        if last_pts is None:
+            return pts or 0
+        if pts is None:
+            return last_pts + max(1, round(1 / self._rate / self._stream.time_base))
+        return max(pts, last_pts + 1)
+
+    def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+        quarter_turns = round(frame.rotation / 90) % 4
+        image = self._colour.to_rgb(frame)
+        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+    def _decode(self) -> Iterator[av.VideoFrame | av.Packet]:
+        size = None
+        for packet in self._packets():
+            if packet.stream is not self._stream:
+                yield packet
+                continue
+            for frame in self._decode_packet(packet):
+                size = size or self._note_format(frame)
+                if (frame.width, frame.height) != size:
+                    self.stopped = (
+                        f"the frames change from {size[0]}x{size[1]} to "
+                        f"{frame.width}x{frame.height} pixels"
+                    )
+                    return
+                yield frame
+
+    def _note_format(self, frame: av.VideoFrame) -> tuple[int, int]:
+        self._colour = Colour.of(frame)
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        self._aspect = 1 / aspect if round(frame.rotation / 90) % 2 else aspect
+        return frame.width, frame.height
+
+    def _packets(self) -> Iterator[av.Packet]:
+        streams = [self._stream, *self.sound]
+        try:
+            yield from self._container.demux(streams)
+        except (av.error.FFmpegError, OSError) as error:
+            self.stopped = f"reading stops with {error.strerror!r}"
+            # What the decoder still holds.
+            flush = av.Packet()
+            flush.stream = self._stream
+            yield flush
+
+    def _decode_packet(self, packet: av.Packet) -> list[av.VideoFrame]:
+        try:
+            frames = self._stream.codec_context.decode(packet if packet.size else None)
+        except av.error.InvalidDataError:
+            self.skipped += 1
+            self._ends_damaged = True
+            return []
+        self.concealed += max(packet.is_corrupt, sum(frame.is_corrupt for frame in frames))
+        if frames:
+            self._ends_damaged = frames[-1].is_corrupt
+        return frames
+
+    def _missing_end(self, end: Fraction, longest: Fraction) -> str | None:
+        """Says what is missing at the end of the file, if anything is."""
+        declared = self._declared_end()
+        # The last frame of a stream of varying rate may stay for as long as any other.
+        slack = max(2 / self._rate, longest * Fraction(3, 2))
+        if declared is not None and end + slack < declared:
+            return f"the stream ends at {float(end):.2f} s of {float(declared):.2f} s"
+        if self._ends_damaged:
+            return f"the stream ends damaged at {float(end):.2f} s"
+        if self._container.format.name == "gif" and not _has_gif_trailer(self.path):
+            return f"the stream ends without its end mark at {float(end):.2f} s"
+        return None
+
+    def _declared_end(self) -> Fraction | None:
+        """When the video should end, in seconds, where the file says so."""
+        stream = self._stream
+        if stream.duration is not None:
+            start = (stream.start_time or 0) - self.start_of(stream)
+            return (start + stream.duration) * stream.time_base
+        if "DURATION" in stream.metadata:
+            return _seconds(stream.metadata["DURATION"])
+        if len(self._container.streams) == 1 and self._container.duration is not None:
+            return Fraction(self._container.duration, _MICROSECONDS)
+        return None
+
+
+def _numbered(
+    items: Iterator[av.VideoFrame | av.Packet],
+) -> Iterator[tuple[int, av.VideoFrame | av.Packet]]:
+    """Pairs each item with the number of frames before it."""
+    count = 0
+    for item in items:
+        yield count, item
+        count += isinstance(item, av.VideoFrame)
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    if not path.exists():
+        raise UserError(path, "no such video", "check the path given to --video")
+    if path.is_dir():
+        raise UserError(path, "is a folder, not a video", f"give pictures as --images={path}")
+    if path.is_file() and not path.stat().st_size:
+        raise UserError(path, "is empty (0 bytes)", "get a whole copy of the file")
+    try:
+        return av.open(str(path))
+    except av.error.InvalidDataError:
+        raise UserError(
+            path, "is not a video that can be read, or has lost its index", "get a whole copy of it"
+        ) from None
+    except av.error.FFmpegError as error:
+        raise UserError(path, f"cannot be opened: {error.strerror}", "check the file") from None
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    name = container.format.name
+    if name.endswith(_PICTURE_FORMATS):
+        raise UserError(path, "is a picture, not a video", f"give it as --images={path}")
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not films or name in _TEXT_FORMATS:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        found = "text" if name in _TEXT_FORMATS else kinds
+        raise UserError(path, f"has no video stream (found {found})", "give a file with pictures")
+    if films[0].codec_context is None:
+        raise UserError(path, "its video codec is unknown here", "convert it to H.264 first")
+    return films[0]
+
+
+def _has_gif_trailer(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-min(64, path.stat().st_size), 2)
+        return file.read().rstrip(b"\0").endswith(_GIF_TRAILER)
+
+
+def _seconds(clock: str) -> Fraction | None:
+    """`01:02:03.456` in seconds, or None where it is not written so."""
+    with contextlib.suppress(ValueError):
+        hours, minutes, seconds = clock.split(":")
+        return (int(hours) * 60 + int(minutes)) * 60 + Fraction(seconds)
+    return None

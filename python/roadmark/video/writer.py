@@ -1,0 +1,247 @@
+"""Encodes a video with the times, colours, pixel shape and sound of its source, and checks it."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from roadmark.errors import UserError
+from roadmark.video.partial import Report
+from roadmark.video.reader import VideoInfo
+
+_MPEG_ENCODERS = ("libx264", "libopenh264", "mpeg4")
+_WEB_ENCODERS = ("libvpx-vp9", "libvpx")
+# Encoders by file type, best first: builds of FFmpeg differ in which of them they contain.
+ENCODERS = {
+    ".mp4": _MPEG_ENCODERS,
+    ".mov": _MPEG_ENCODERS,
+    ".mkv": _MPEG_ENCODERS,
+    ".webm": _WEB_ENCODERS,
+}
+_OPTIONS = {
+    "libx264": {"preset": "veryfast", "crf": "23"},
+    "libopenh264": {"b": "4000000"},
+    "mpeg4": {"b": "6000000"},
+    "libvpx-vp9": {"crf": "31", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
+    "libvpx": {"crf": "10", "b": "4000000", "deadline": "realtime", "cpu-used": "6"},
+}
+_ANY_SIZE = frozenset({"libvpx-vp9", "libvpx"})
+# MPEG-4 Part 2 stores the ticks per second in 16 bits.
+_MAX_TICKS = {"mpeg4": 60000}
+# Matroska and WebM keep times in milliseconds.
+_TIME_TOLERANCE_S = 0.0015
+
+
+class VideoWriter:
+    """Encodes frames into a file; a context manager, which closes the file in any case.
+
+    A file into which no frame could be written is removed, so is one that the disk refused.
+
+    Attributes:
+        frames: Number of frames written.
+
+    Args:
+        path: The file to write: .mp4, .mov, .mkv or .webm.
+        source: What the source looks like; the result looks the same.
+        sound: Audio streams of the source, to be copied.
+        report: Hears when another codec than the usual one has to do, when sound cannot be kept
+            and when an odd size is padded.
+
+    Raises:
+        UserError: No encoder for this file type is there.
+        OSError: The file cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, source: VideoInfo, sound: Sequence[av.AudioStream], report: Report
+    ) -> None:
+        self.path = path
+        self.frames = 0
+        self._source = source
+        self._failed = False
+        self._first_tick = self._last_tick = 0
+        self._last_sound: dict[int, int] = {}
+        self._container = av.open(str(path), "w")
+        self._stream = self._add_video(report)
+        self._tracks = self._add_sound(sound, report)
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def write(self, image: np.ndarray, pts: int) -> None:
+        """Adds a frame.
+
+        Args:
+            image: uint8 `[H, W, 3]` RGB, of the size of the source.
+            pts: Presentation time in ticks of the source's time base; must increase.
+        """
+        frame = self._source.colour.to_yuv(self._padded(image))
+        frame.pts, frame.time_base = pts, self._source.time_base
+        with self._noting_failure():
+            self._container.mux(self._stream.encode(frame))
+        if not self.frames:
+            self._first_tick = pts
+        self._last_tick = pts
+        self.frames += 1
+
+    def copy_sound(self, packet: av.Packet, start: int) -> None:
+        """Adds a packet of a sound track as it is.
+
+        Args:
+            packet: From one of the streams of `sound`.
+            start: The tick of its stream that is second 0.
+        """
+        track = self._tracks.get(packet.stream.index)
+        if track is None or packet.dts is None:
+            return
+        # A damaged source may step back in time, which no container can hold.
+        if packet.dts <= self._last_sound.get(track.index, packet.dts - 1):
+            return
+        self._last_sound[track.index] = packet.dts
+        packet.stream = track
+        packet.pts = (packet.dts if packet.pts is None else packet.pts) - start
+        packet.dts -= start
+        with self._noting_failure():
+            self._container.mux(packet)
+
+    def verify(self, name: Path) -> None:
+        """Opens the closed file again and compares it with what was written.
+
+        Args:
+            name: What the file will be called, for the message.
+
+        Raises:
+            UserError: Size, frame count or times differ.
+        """
+        size, count, first, last = _look_into(self.path)
+        if size != (self._stream.width, self._stream.height) or count != self.frames:
+            raise _unfaithful(
+                name,
+                f"{count} frames of {size[0]}x{size[1]}",
+                f"{self.frames} of {self._stream.width}x{self._stream.height}",
+            )
+        for got, tick in ((first, self._first_tick), (last, self._last_tick)):
+            wanted = tick * self._source.time_base
+            if abs(got - wanted) > _TIME_TOLERANCE_S:
+                raise _unfaithful(name, f"a frame at {float(got):.3f} s", f"{float(wanted):.3f} s")
+
+    def _add_video(self, report: Report) -> av.VideoStream:
+        encoder = _choose_encoder(self.path.suffix.lower(), report)
+        source = self._source
+        limit = _MAX_TICKS.get(encoder, source.time_base.denominator)
+        stream = self._container.add_stream(
+            encoder,
+            rate=source.rate,
+            options=_OPTIONS[encoder],
+            time_base=max(source.time_base, Fraction(1, limit)),
+        )
+        stream.width, stream.height = _encoded_size(source, encoder, report)
+        stream.pix_fmt = "yuv420p"
+        stream.sample_aspect_ratio = source.sample_aspect_ratio
+        source.colour.tag(stream.codec_context)
+        return stream
+
+    def _add_sound(
+        self, sound: Sequence[av.AudioStream], report: Report
+    ) -> dict[int, av.AudioStream]:
+        tracks = {}
+        for stream in sound:
+            try:
+                tracks[stream.index] = self._container.add_stream_from_template(stream)
+            except ValueError:
+                report(
+                    f"the sound ({stream.codec_context.name}) does not fit into "
+                    f"{self.path.suffix} and is left out; --out=NAME.mkv keeps it"
+                )
+        return tracks
+
+    def _padded(self, image: np.ndarray) -> np.ndarray:
+        bottom = self._stream.height - image.shape[0]
+        right = self._stream.width - image.shape[1]
+        if not bottom and not right:
+            return image
+        return np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
+
+    def _close(self) -> None:
+        # After a failed write nothing can be completed, and closing only fails again.
+        if self._failed or not self.frames:
+            with contextlib.suppress(Exception):
+                self._container.close()
+            self.path.unlink(missing_ok=True)
+            return
+        with self._noting_failure():
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+
+    @contextlib.contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except av.error.FFmpegError:
+            self._failed = True
+            raise
+
+
+def check_output(path: str | Path) -> None:
+    """Raises UserError when no video can be written to a file of this name."""
+    path = Path(path)
+    if path.suffix.lower() not in ENCODERS:
+        found = f"videos of type {path.suffix}" if path.suffix else "a video without a file type"
+        raise UserError(path, f"cannot write {found}", f"end the name in {', '.join(ENCODERS)}")
+    if path.is_dir():
+        raise UserError(path, "is a folder", "give a file name for the video")
+
+
+def _choose_encoder(suffix: str, report: Report) -> str:
+    usual = ENCODERS[suffix][0]
+    for name in ENCODERS[suffix]:
+        if name in av.codecs_available and av.Codec(name, "w").is_encoder:
+            if name != usual:
+                report(f"this FFmpeg has no {usual}; the video is encoded with {name}")
+            return name
+    raise UserError(
+        suffix, f"this FFmpeg has none of {', '.join(ENCODERS[suffix])}", "choose another file type"
+    )
+
+
+def _encoded_size(source: VideoInfo, encoder: str, report: Report) -> tuple[int, int]:
+    width, height = source.width, source.height
+    if encoder in _ANY_SIZE or not (width % 2 or height % 2):
+        return width, height
+    even = width + width % 2, height + height % 2
+    report(
+        f"{width}x{height} becomes {even[0]}x{even[1]}: {encoder} has no odd sizes, "
+        "so the last row or column is repeated"
+    )
+    return even
+
+
+def _look_into(path: Path) -> tuple[tuple[int, int], int, Fraction, Fraction]:
+    """Size, number of frames, first and last time in seconds."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        count, first, last = 0, None, None
+        for packet in container.demux(stream):
+            if packet.pts is None:
+                continue
+            count += 1
+            first = packet.pts if first is None else min(first, packet.pts)
+            last = packet.pts if last is None else max(last, packet.pts)
+        if not count:
+            return (stream.width, stream.height), 0, Fraction(0), Fraction(0)
+        base = stream.time_base
+        return (stream.width, stream.height), count, first * base, last * base
+
+
+def _unfaithful(name: Path, found: str, expected: str) -> UserError:
+    return UserError(
+        name,
+        f"the finished file holds {found}, expected {expected}",
+        "repeat the command; if this line comes again, report it with the video",
+    )
