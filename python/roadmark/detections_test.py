@@ -25,7 +25,10 @@ def test_docstring_examples_run():
     ("changes", "message"),
     [
         # A shape with the wrong last axis names both shapes.
-        ({"boxes": np.zeros((2, 5), np.float32)}, r"boxes: found float32 \(2, 5\), expected .*N, 4"),
+        (
+            {"boxes": np.zeros((2, 5), np.float32)},
+            r"boxes: found float32 \(2, 5\), expected .*N, 4",
+        ),
         # A list is not silently converted.
         ({"boxes": [[0, 0, 1, 1]]}, "boxes: found list, expected a NumPy float32"),
         # float64 would double every later copy.
@@ -34,7 +37,10 @@ def test_docstring_examples_run():
         ({"scores": np.array([0.9, 1.5], np.float32)}, r"scores\[1\]: found 1.5"),
         # NaN compares false with everything, so it must not pass as "not outside".
         ({"scores": np.array([np.nan, 0.5], np.float32)}, r"scores\[0\]: found nan"),
-        ({"classes": np.array([1, 0], np.int32)}, r"classes\[1\]: found 0, expected a label map id"),
+        (
+            {"classes": np.array([1, 0], np.int32)},
+            r"classes\[1\]: found 0, expected a label map id",
+        ),
         ({"masks": np.zeros((2, 4, 4), np.uint8)}, "masks: found uint8"),
         ({"track_ids": np.zeros(3, np.int32)}, r"track_ids: found int32 \(3,\)"),
         ({"attributes": {"model": np.array(["a"])}}, r"attributes\['model'\]: found 1 values"),
