@@ -152,6 +152,8 @@ def random_camera(rng: np.random.Generator) -> Camera:
         focal=WIDTH * rng.uniform(0.8, 1.05),
         horizon=HEIGHT * rng.uniform(0.38, 0.5),
         elevation=rng.uniform(1.3, 2.1),
+        blur=rng.uniform(0, 0.75),
+        noise=int(rng.integers(1, 4)),
     )
 
 
@@ -169,7 +171,7 @@ def compose(
         street: The surroundings.
         camera: Who looks.
         things: Road users and props, in any order.
-        rng: Source of rain, blur and noise.
+        rng: Source of rain and noise.
         cloud_seed: Of the sky.
         advance: How far the camera has driven along the street, in metres.
     """
@@ -182,7 +184,7 @@ def compose(
         paint(canvas, thing.shape, thing.seen, street.light)
         if street.light.lamps:
             _paint_glows(canvas, thing, camera)
-    image = finish(canvas, street.light, rng)
+    image = finish(canvas, street.light, camera, rng)
     labelled = [
         (thing, visible, hidden)
         for thing, visible, hidden in _visible_parts(things)

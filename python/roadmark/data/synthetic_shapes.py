@@ -34,6 +34,8 @@ class Camera:
         focal: Focal length in pixels.
         horizon: Row of the horizon in pixels.
         elevation: Height above the ground in metres.
+        blur: Standard deviation of its blur in pixels.
+        noise: Strength of its sensor noise; 1 is about 2 grey levels.
     """
 
     width: int
@@ -41,6 +43,8 @@ class Camera:
     focal: float
     horizon: float
     elevation: float
+    blur: float
+    noise: int
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels `[..., 2]` as (u, v) of world points `[..., 3]` in metres, all ahead."""

@@ -401,30 +401,33 @@ def paint_shadow(
     cv2.copyTo(dark, mask, region)
 
 
-def finish(canvas: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
+def finish(
+    canvas: np.ndarray, light: Light, camera: Camera, rng: np.random.Generator
+) -> np.ndarray:
     """The picture at the camera's size, with rain, blur and sensor noise.
 
     Args:
         canvas: uint8 RGB at `SUPERSAMPLING` times the size.
         light: Time of day and weather.
-        rng: Source of drops, blur and noise.
+        camera: Whose blur and noise it gets.
+        rng: Source of drops and noise.
     """
-    size = (canvas.shape[1] // SUPERSAMPLING, canvas.shape[0] // SUPERSAMPLING)
+    size = (camera.width, camera.height)
     image = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
     if light.name == "rain":
         image = _rain(image, rng)
-    blur = rng.uniform(0, 0.75)
-    if blur > 0.35:
-        image = cv2.GaussianBlur(image, (3, 3), blur)
+    # A narrower blur leaves every pixel as it is.
+    if camera.blur > 0.3:
+        image = cv2.GaussianBlur(image, (3, 3), camera.blur)
     top, left = rng.integers(_NOISE_SIZE[0] - size[1]), rng.integers(_NOISE_SIZE[1] - size[0])
     noise = _NOISE[top : top + size[1], left : left + size[0]]
-    return cv2.add(image, noise * np.int8(rng.integers(1, 4)), dtype=cv2.CV_8U)
+    return cv2.add(image, noise * np.int8(camera.noise), dtype=cv2.CV_8U)
 
 
 def _rain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     start = rng.uniform((-20, -20), (width, height), (int(rng.integers(120, 320)), 2))
-    slant = rng.normal(0.12, 0.1)
+    slant = rng.normal(0.12, 0.03)
     fall = rng.uniform(6, 16, len(start))[:, None] * (slant, 1)
     streaks = np.stack([start, start + fall], axis=1).round().astype(np.int32)
     veil = np.zeros((height, width), np.uint8)
