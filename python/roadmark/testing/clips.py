@@ -87,17 +87,11 @@ def picture(index: int, size: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def packets(path: Path) -> list[tuple[int, int]]:
-    """Position in the file and size of every video packet."""
-    with av.open(str(path)) as container:
-        return [(p.pos, p.size) for p in container.demux(video=0) if p.size]
-
-
-def damage(path: Path, number: int) -> Path:
-    """Overwrites the middle half of video packet `number` in place."""
-    position, size = packets(path)[number]
+def damage(path: Path, number: int, start: float = 0.0) -> Path:
+    """Overwrites video packet `number` in place, from the share `start` of its bytes on."""
     data = bytearray(path.read_bytes())
-    for offset in range(position + size // 4, position + 3 * size // 4):
+    first, size = _find_packet(path, number)
+    for offset in range(first + round(size * start), first + size):
         data[offset] ^= 0x55
     path.write_bytes(data)
     return path
@@ -105,9 +99,20 @@ def damage(path: Path, number: int) -> Path:
 
 def truncate(path: Path, number: int) -> Path:
     """Ends the file, in place, in the middle of video packet `number`."""
-    position, size = packets(path)[number]
-    path.write_bytes(path.read_bytes()[: position + size // 2])
+    first, size = _find_packet(path, number)
+    path.write_bytes(path.read_bytes()[: first + size // 2])
     return path
+
+
+def _find_packet(path: Path, number: int) -> tuple[int, int]:
+    """Where the bytes of a video packet lie in the file: offset and size."""
+    with av.open(str(path)) as container:
+        found = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data, end = path.read_bytes(), 0
+    for packet in found[: number + 1]:
+        first = data.index(packet, end)
+        end = first + len(packet)
+    return first, end - first
 
 
 def _tone(start: int) -> av.AudioFrame:
