@@ -1,0 +1,116 @@
+"""Opens the TensorFlow Object Detection API on today's TensorFlow.
+
+    from roadmark.odapi import door
+
+    door.open()
+    from object_detection.builders import model_builder
+
+The OD API needs three things: the Keras 2 that it was written for (`tf_keras`), its generated
+protocol buffers in a form that today's protobuf runs (`protos`), and a few lines of its sources
+brought up to date (`source_edits`). Neither TensorFlow nor NumPy is patched.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+from roadmark.errors import UserError
+from roadmark.odapi import protos, source_edits
+
+_LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+_CPP_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_ERRORS_ONLY = "2"
+
+_NOISY_PACKAGES = re.compile(r"[\\/](object_detection|official|tf_slim|tf_keras)[\\/]")
+
+# How TensorFlow's C++ code begins a line that it logs at level info or warning before Python code
+# could set the level, and what the first of them says about all.
+_CPP_LOG_LINE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\)|[IW]\d{4} \d\d:\d\d:"
+)
+
+
+def open() -> None:  # noqa: A001 - the door's only verb
+    """Imports TensorFlow with Keras 2 and lets `object_detection` be imported.
+
+    Calling it again changes nothing. It prints nothing; TensorFlow's C++ code keeps to errors,
+    unless the environment sets TF_CPP_MIN_LOG_LEVEL.
+
+    Raises:
+        UserError: TensorFlow has already been imported with Keras 3.
+    """
+    _refuse_keras_3()
+    os.environ[_LEGACY_KERAS] = "1"
+    os.environ.setdefault(_CPP_LOG_LEVEL, _ERRORS_ONLY)
+    protos.install()
+    source_edits.install()
+    _hush_python()
+    if "tensorflow" not in sys.modules:
+        with _without_early_cpp_logs():
+            import tensorflow  # noqa: F401
+
+
+def _refuse_keras_3() -> None:
+    # TensorFlow decides which Keras it shows at its own import, and cannot change its mind.
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or getattr(tensorflow, "_tf_uses_legacy_keras", True):
+        return
+    raise UserError(
+        "roadmark.odapi",
+        "TensorFlow was imported before it, with Keras 3 active, and the Object Detection API "
+        "needs Keras 2",
+        "call roadmark.odapi.door.open() before importing tensorflow, or set "
+        f"{_LEGACY_KERAS}=1 in the environment",
+    )
+
+
+class _PackageNoise(logging.Filter):
+    """Drops what is logged below ERROR by, or about, the OD API and what it is built on.
+
+    They tell of deprecated calls that they make, and of choices that the config made.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            return True
+        return not (
+            _NOISY_PACKAGES.search(record.pathname) or _NOISY_PACKAGES.search(record.getMessage())
+        )
+
+
+def _hush_python() -> None:
+    for name in ("absl", "tensorflow", None):
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, _PackageNoise) for known in logger.filters):
+            logger.addFilter(_PackageNoise())
+    # Invalid escapes in docstrings, told when a module is compiled for the first time.
+    for category in (SyntaxWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=_NOISY_PACKAGES.pattern)
+
+
+@contextlib.contextmanager
+def _without_early_cpp_logs() -> Iterator[None]:
+    """Keeps the info lines of TensorFlow's C++ start-up from stderr.
+
+    They are written before TF_CPP_MIN_LOG_LEVEL is heeded, straight to file descriptor 2. Whatever
+    else is written there meanwhile, such as a library's own complaint, appears afterwards.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as captured:
+        stderr = os.dup(2)
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            captured.seek(0)
+            for line in captured:
+                if not _CPP_LOG_LINE.match(line):
+                    os.write(2, line)

@@ -1,0 +1,104 @@
+"""Where the config, the weights and the label map of a trained model are.
+
+Needs no TensorFlow.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from roadmark.errors import UserError
+from roadmark.odapi import checkpoints, label_map, pipeline_config
+from roadmark.odapi.label_map import LabelMap
+
+_CONFIG = "pipeline.config"
+_LABEL_MAP = "label_map.pbtxt"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A trained model on disk.
+
+    Attributes:
+        name: Of the run folder, or of the config where there is none.
+        config_path: The pipeline config.
+        config: What is in it.
+        checkpoint: Prefix of the checkpoint.
+        label_map_path: The label map file.
+        label_map: What is in it.
+    """
+
+    name: str
+    config_path: Path
+    config: Any
+    checkpoint: Path
+    label_map_path: Path
+    label_map: LabelMap
+
+
+def find(
+    run: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    config: str | Path | None = None,
+    labels: str | Path | None = None,
+) -> TrainedModel:
+    """Finds what belongs to a trained model.
+
+    Args:
+        run: A run folder.
+        checkpoint: As for `checkpoints.resolve`; the run's newest when None.
+        config: The run's own `pipeline.config` when None.
+        labels: The run's own `label_map.pbtxt`, or the one that the config names, when None.
+
+    Raises:
+        UserError: One of them is missing or damaged, or the label map has an id beyond the
+            config's `num_classes`.
+    """
+    if run is not None and not Path(run).is_dir():
+        raise UserError(
+            run, "no such run folder", "train one with: bazel run //python:train -- --config=..."
+        )
+    if run is None and (checkpoint is None or config is None):
+        raise UserError(
+            "command line",
+            "found no model to use",
+            "give --model_dir, or --config and --checkpoint",
+        )
+    config_path = Path(config) if config is not None else Path(run) / _CONFIG
+    loaded = pipeline_config.load(config_path)
+    label_map_path = _label_map_path(run, loaded, labels)
+    names = label_map.load(label_map_path)
+    _check_ids(loaded, config_path, names, label_map_path)
+    return TrainedModel(
+        name=Path(run).resolve().name if run is not None else config_path.stem,
+        config_path=config_path,
+        config=loaded,
+        checkpoint=checkpoints.resolve(checkpoint if checkpoint is not None else run),
+        label_map_path=label_map_path,
+        label_map=names,
+    )
+
+
+def num_classes(config: Any) -> int:
+    """`num_classes` of a config's model."""
+    return getattr(config.model, config.model.WhichOneof("model")).num_classes
+
+
+def _label_map_path(run: str | Path | None, config: Any, labels: str | Path | None) -> Path:
+    if labels is not None:
+        return Path(labels)
+    if run is not None and (Path(run) / _LABEL_MAP).is_file():
+        return Path(run) / _LABEL_MAP
+    return Path(config.train_input_reader.label_map_path)
+
+
+def _check_ids(config: Any, config_path: Path, names: LabelMap, label_map_path: Path) -> None:
+    limit = num_classes(config)
+    beyond = [number for number in names.ids if number > limit]
+    if beyond:
+        raise UserError(
+            label_map_path,
+            f"found id {beyond[0]} ({names.name_of(beyond[0])}), but num_classes is {limit} "
+            f"in {config_path}",
+            "give the label map that the model was trained with as --label_map",
+        )
