@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 NTSC = Fraction(30000, 1001)
-_SOUND_RATE = 44100
+_SOUND_RATE = 48000
 
 
 def make(

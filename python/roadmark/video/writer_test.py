@@ -1,0 +1,202 @@
+import contextlib
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from roadmark.errors import UserError
+from roadmark.testing import clips
+from roadmark.video import writer as writer_module
+from roadmark.video.reader import Frame, VideoReader
+from roadmark.video.writer import VideoWriter, check_output
+
+
+def copy(source, out, report=None):
+    """Reads a clip and writes it again as it is."""
+    heard = []
+    with VideoReader(source) as reader:
+        with VideoWriter(out, reader.info, reader.sound, report or heard.append) as writer:
+            for item in reader:
+                if isinstance(item, Frame):
+                    writer.write(item.image, item.pts)
+                else:
+                    writer.copy_sound(item, reader.start_of(item.stream))
+        writer.verify(out)
+    return heard
+
+
+def times(path):
+    with av.open(str(path)) as container:
+        return [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+
+
+def sound_of(path):
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        return [
+            (float(packet.pts * stream.time_base), bytes(packet))
+            for packet in container.demux(stream)
+            if packet.size
+        ]
+
+
+@pytest.mark.parametrize("suffix", sorted(writer_module.ENCODERS))
+def test_every_file_type_keeps_rate_times_and_picture(tmp_path, suffix):
+    source = clips.make(tmp_path / "a.mp4")
+    out = tmp_path / f"out{suffix}"
+    assert copy(source, out) == []
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        assert abs(stream.average_rate - clips.NTSC) < 1e-3
+        last = list(container.decode(stream))[-1]
+    np.testing.assert_allclose(times(out), times(source), atol=0.001)
+    assert (
+        np.abs(last.to_ndarray(format="rgb24") - clips.picture(23, (96, 64)).astype(int)).mean()
+        < 16
+    )
+
+
+def test_mp4_keeps_2997_exactly(tmp_path):
+    copy(clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate == Fraction(30000, 1001)
+        assert stream.duration * stream.time_base == 24 * Fraction(1001, 30000)
+
+
+def test_varying_rate_stays_varying(tmp_path):
+    ticks = [0, 40, 80, 200, 233, 900]
+    source = clips.make(tmp_path / "a.mkv", frames=6, pts=ticks, time_base=Fraction(1, 1000))
+    copy(source, tmp_path / "out.mp4")
+    np.testing.assert_allclose(times(tmp_path / "out.mp4"), np.array(ticks) / 1000, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "out"),
+    [
+        ("a.mp4", "aac", "o.mp4"),
+        ("a.mkv", "aac", "o.mp4"),
+        ("a.ts", "aac", "o.mp4"),
+        ("a.mkv", "libopus", "o.webm"),
+        ("a.mov", "pcm_s16le", "o.mkv"),
+    ],
+)
+def test_sound_is_copied_bit_by_bit_at_its_times(tmp_path, name, sound, out):
+    source = clips.make(tmp_path / name, sound=sound)
+    assert copy(source, tmp_path / out) == []
+    before, after = sound_of(source), sound_of(tmp_path / out)
+    offset = times(source)[0] - times(tmp_path / out)[0]
+    # A transport stream's AAC carries headers that MP4 keeps elsewhere.
+    assert len(after) == len(before)
+    assert all(kept.endswith(copied) for (_, copied), (_, kept) in zip(after, before, strict=True))
+    np.testing.assert_allclose(
+        [time + offset for time, _ in after], [time for time, _ in before], atol=0.0015
+    )
+
+
+def test_sound_that_does_not_fit_is_left_out_with_a_notice(tmp_path):
+    source = clips.make(tmp_path / "a.mp4", sound="aac")
+    (notice,) = copy(source, tmp_path / "out.webm")
+    assert (
+        notice == "the sound (aac) does not fit into .webm and is left out; --out=NAME.mkv keeps it"
+    )
+    assert len(times(tmp_path / "out.webm")) == 24
+
+
+def test_pixel_shape_and_colour_tags_are_kept(tmp_path):
+    source = clips.make(tmp_path / "a.mp4", aspect=Fraction(4, 3), colour=(9, 9, 2))
+    copy(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        assert stream.sample_aspect_ratio == Fraction(4, 3)
+        assert (context.colorspace, context.color_primaries, context.color_range) == (9, 9, 2)
+
+
+def test_rotated_clip_is_written_upright(tmp_path):
+    copy(clips.make(tmp_path / "a.mp4", rotation=90), tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height, frame.rotation) == (64, 96, 0)
+    upright = np.rot90(clips.picture(0, (96, 64)).astype(int))
+    assert np.abs(frame.to_ndarray(format="rgb24") - upright).mean() < 16
+
+
+@pytest.mark.parametrize(
+    ("out", "size", "notices"), [("o.mp4", (86, 50), 1), ("o.webm", (85, 49), 0)]
+)
+def test_odd_sizes(tmp_path, out, size, notices):
+    source = clips.make(
+        tmp_path / "a.webm", size=(85, 49), codec="libvpx-vp9", options={"deadline": "realtime"}
+    )
+    heard = copy(source, tmp_path / out)
+    assert len(heard) == notices
+    with av.open(str(tmp_path / out)) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height) == size
+    shown = frame.to_ndarray(format="rgb24")[:49, :85].astype(int)
+    assert np.abs(shown - clips.picture(0, (85, 49))).mean() < 16
+
+
+def test_another_encoder_does_where_the_usual_one_is_missing(tmp_path, monkeypatch):
+    # FFmpeg builds without GPL parts have no libx264; the first name here exists in none.
+    encoders = ("encoder_of_another_build", "mpeg4")
+    monkeypatch.setitem(writer_module.ENCODERS, ".mp4", encoders)
+    source = clips.make(tmp_path / "a.mp4", time_base=Fraction(1, 90000), pts=range(0, 72072, 3003))
+    (notice,) = copy(source, tmp_path / "out.mp4")
+    assert "encoded with mpeg4" in notice
+    np.testing.assert_allclose(times(tmp_path / "out.mp4"), times(source), atol=1e-4)
+
+
+def test_no_encoder_at_all_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(writer_module.ENCODERS, ".mp4", ("encoder_of_another_build",))
+    with pytest.raises(UserError, match="this FFmpeg has none of encoder_of_another_build"):
+        copy(clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4")
+
+
+def test_file_without_frames_is_removed(tmp_path):
+    with (
+        VideoReader(clips.make(tmp_path / "a.mp4")) as reader,
+        contextlib.suppress(KeyboardInterrupt),
+        VideoWriter(tmp_path / "out.mp4", reader.info, reader.sound, print),
+    ):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"frames": 23}, "holds 23 frames of 96x64, expected 24 of 96x64"),
+        ({"size": (64, 64)}, "holds 24 frames of 64x64, expected 24 of 96x64"),
+        ({"rate": Fraction(25)}, "a frame at 0.920 s, expected 0.767 s"),
+    ],
+    ids=["frame lost", "size", "times"],
+)
+def test_file_that_does_not_hold_what_was_written_is_an_error(tmp_path, other, says):
+    out = tmp_path / "out.mp4"
+    with (
+        VideoReader(clips.make(tmp_path / "a.mp4")) as reader,
+        VideoWriter(out, reader.info, (), print) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame.image, frame.pts)
+    clips.make(out, **other)
+    with pytest.raises(UserError, match=says):
+        writer.verify(out)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("out.xyz", "cannot write videos of type .xyz"), ("out", "without a file type")],
+)
+def test_file_types_that_cannot_be_written(tmp_path, name, says):
+    with pytest.raises(UserError, match=says):
+        check_output(tmp_path / name)
+
+
+def test_folder_as_output(tmp_path):
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        check_output(tmp_path / "out.mp4")
