@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path("WORKSPACE").resolve().parent
-_NOT_SOURCES = {"data", "node_modules", "runs"}
+# What commands write, at the top of the tree.
+_NOT_SOURCES = {_ROOT / "data", _ROOT / "node_modules", _ROOT / "runs"}
 
 # Those that ask for rules_python and rules_cc (Bazel 4 to 7 have the rules built in), and those
 # that ask for docstrings and names where there is nothing to say.
@@ -19,23 +20,24 @@ _BUILDIFIER_WARNINGS = (
 )
 
 
-def _run(*command):
+def _run(what, *command):
     result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{' '.join(command[:4])} ...\n{result.stdout}{result.stderr}"
+    assert result.returncode == 0, f"found by {what}:\n{result.stdout}{result.stderr}"
 
 
-def _bazel_files():
+def _files(*endings):
+    """Paths of the tree's own files whose names end so, relative to its root."""
     found = []
     for folder, children, files in os.walk(_ROOT):
         children[:] = [
             child
             for child in children
-            if child not in _NOT_SOURCES and not child.startswith((".", "bazel-"))
+            if Path(folder, child) not in _NOT_SOURCES and not child.startswith((".", "bazel-"))
         ]
         found += [
             os.path.relpath(os.path.join(folder, name), _ROOT)
             for name in files
-            if name in ("BUILD", "WORKSPACE") or name.endswith(".bzl")
+            if name.endswith(endings)
         ]
     return found
 
@@ -46,17 +48,31 @@ def _buildifier():
 
 
 def test_ruff_check():
-    _run(sys.executable, "-m", "ruff", "check", "--no-cache", "--quiet")
+    _run("ruff check", sys.executable, "-m", "ruff", "check", "--no-cache", "--quiet")
 
 
 def test_ruff_format():
-    _run(sys.executable, "-m", "ruff", "format", "--no-cache", "--quiet", "--diff")
+    _run("ruff format", sys.executable, "-m", "ruff", "format", "--no-cache", "--quiet", "--diff")
+
+
+def test_clang_format():
+    files = _files(".cc", ".cu", ".h")
+    if not files:
+        pytest.skip("there is no C++ here")
+    _run("clang-format", sys.executable, "-m", "clang_format", "--dry-run", "-Werror", *files)
 
 
 def test_buildifier():
     program = _buildifier()
     if not program:
         pytest.skip("buildifier is missing: npm install --no-save @bazel/buildifier")
-    files = _bazel_files()
+    files = _files("BUILD", "WORKSPACE", ".bzl")
     assert "WORKSPACE" in files
-    _run(program, "-mode=check", "-lint=warn", f"-warnings={_BUILDIFIER_WARNINGS}", *files)
+    _run(
+        "buildifier",
+        program,
+        "-mode=check",
+        "-lint=warn",
+        f"-warnings={_BUILDIFIER_WARNINGS}",
+        *files,
+    )
