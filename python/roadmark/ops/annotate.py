@@ -171,11 +171,16 @@ def _tag(text: str, text_size: int, class_id: int) -> np.ndarray:
 def _paste(
     canvas: np.ndarray, tag: np.ndarray, box: tuple[int, int, int, int], thickness: int
 ) -> None:
-    """Puts a tag on top of its box, or inside where there is no room above."""
+    """Puts a tag above its box; where there is no room, below; else inside."""
     height, width = canvas.shape[:2]
     rows, columns = min(tag.shape[0], height), min(tag.shape[1], width)
-    ymin, xmin = box[0], box[1]
-    top = ymin - rows if ymin >= rows else ymin + thickness
+    ymin, xmin, ymax, _ = box
+    if ymin >= rows:
+        top = ymin - rows
+    elif ymax + rows <= height:
+        top = ymax
+    else:
+        top = ymin + thickness
     top, left = min(max(top, 0), height - rows), min(max(xmin, 0), width - columns)
     canvas[top : top + rows, left : left + columns] = tag[:rows, :columns]
 

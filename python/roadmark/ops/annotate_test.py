@@ -103,6 +103,24 @@ def test_mask_is_blended_where_it_is_and_nowhere_else():
     np.testing.assert_array_equal(touched, mask[0, 103:197, 55:295])
 
 
+@pytest.mark.parametrize(
+    ("box", "rows"),
+    [
+        ([100, 50, 200, 300], slice(80, 100)),
+        ([3, 50, 200, 300], slice(200, 220)),
+        ([3, 50, 318, 300], slice(5, 30)),
+    ],
+    ids=["above", "below where there is no room above", "inside where there is no room at all"],
+)
+def test_tag_stands_where_it_hides_least(box, rows):
+    image = np.zeros((320, 480, 3), np.uint8)
+    touched = changed(image, annotate.draw(image, found(box), _NAMES))[:, 60]
+    touched[[*range(box[0], box[0] + 2), *range(box[2] - 2, box[2])]] = False
+    assert touched[rows].sum() >= 10
+    touched[rows] = False
+    assert not touched.any()
+
+
 def test_best_object_is_drawn_on_top():
     image = street()
     overlapping = found([100, 50, 200, 300], [100, 50, 200, 300], classes=[1, 2])

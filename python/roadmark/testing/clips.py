@@ -83,7 +83,7 @@ def picture(index: int, size: tuple[int, int]) -> np.ndarray:
     ramp = np.linspace(20, 200, width)[None, :, None] + np.array([0, 20, 40])
     image = (ramp + grain).astype(np.uint8)
     left = index * 2 % max(width - 16, 1)
-    image[8:24, left : left + 16] = 255
+    image[height // 2 : height // 2 + 16, left : left + 16] = 255
     return image
 
 
