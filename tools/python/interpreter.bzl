@@ -15,6 +15,7 @@ print(json.dumps({
     "version": major_minor,
     "full_version": sys.version.split()[0],
     "executable": os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
+    "include": include,
     "implementation": sys.implementation.name,
     "bits": struct.calcsize("P") * 8,
     "problems": problems,
@@ -66,7 +67,7 @@ def find_python(rctx, version):
       rctx: the repository context.
       version: "major.minor".
     Returns:
-      A dict with `executable`, `version` and `full_version`.
+      A dict with `executable`, `include`, `version` and `full_version`.
     """
     rejected = {}
     for candidate in _candidates(rctx, version):

@@ -73,6 +73,22 @@ py_runtime(
 )
 """
 
+# For extension modules in C++.
+_HEADERS_BUILD = """
+cc_library(
+    name = "python_headers",
+    hdrs = glob(["python_include/**/*.h"]),
+    includes = ["python_include"],
+)
+
+cc_library(
+    name = "pybind11_headers",
+    hdrs = glob(["pybind11_include/**/*.h"]),
+    includes = ["pybind11_include"],
+    deps = [":python_headers"],
+)
+"""
+
 # The files themselves are no inputs (see above); the stamp is. So a test runs again when a pin that
 # it depends on changes, and only then.
 _DISTRIBUTION_BUILD = """
@@ -109,6 +125,10 @@ def _locked_python_impl(rctx):
     _run(rctx, "compiling", ["venv/bin/python", "-I", "-m", "compileall", "-q", "-j0", "venv/lib"])
 
     interpreter = str(rctx.path("venv/bin/python"))
+    has_headers = "pybind11" in names
+    if has_headers:
+        rctx.symlink(python["include"], "python_include")
+        rctx.symlink("venv/lib/python%s/site-packages/pybind11/include" % _PYTHON_VERSION, "pybind11_include")
     rctx.file("python", '#!/bin/sh\nexec "%s" "$@"\n' % interpreter)
     rctx.file("stamps/python", "%s %s\n" % (python["full_version"], python["executable"]), executable = False)
     for pin in pins:
@@ -116,6 +136,7 @@ def _locked_python_impl(rctx):
     rctx.file(
         "BUILD.bazel",
         _ENVIRONMENT_BUILD.format(interpreter = interpreter) +
+        (_HEADERS_BUILD if has_headers else "") +
         "".join([_DISTRIBUTION_BUILD.format(target = pin.target) for pin in pins]),
         executable = False,
     )
@@ -159,6 +180,9 @@ def _hub_impl(rctx):
     cpu = [pin.target for pin in read_pins(rctx.read(rctx.path(rctx.attr.cpu_lock)))]
     cuda = [pin.target for pin in read_pins(rctx.read(rctx.path(rctx.attr.cuda_lock)))]
     aliases = [_HUB_ALIAS.format(name = name, cpu = name, cuda = name) for name in cpu if name in cuda]
+
+    for name in ["pybind11_headers", "python_headers"]:
+        aliases.append(_HUB_ALIAS.format(name = name, cpu = name, cuda = name))
 
     # The one package whose name depends on the accelerator.
     aliases.append(_HUB_ALIAS.format(name = "tensorflow", cpu = "tensorflow_cpu", cuda = "tensorflow"))

@@ -1,0 +1,96 @@
+// exp, log and what is made of them, in float32.
+//
+// libm picks its implementation by CPU, so its last bit differs between machines. These are made of
+// additions, multiplications and bit operations only: every CPU gives the same bits, and loops over
+// them vectorise.
+#ifndef ROADMARK_CC_MATH_H_
+#define ROADMARK_CC_MATH_H_
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+namespace roadmark {
+
+#define ROADMARK_INLINE inline __attribute__((always_inline))
+
+ROADMARK_INLINE float FloatFromBits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+ROADMARK_INLINE uint32_t BitsFromFloat(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+// 2^exponent, for -126 <= exponent <= 127.
+ROADMARK_INLINE float PowerOfTwo(int32_t exponent) {
+  return FloatFromBits(static_cast<uint32_t>(exponent + 127) << 23);
+}
+
+// e^x within 1 ulp. Underflows gradually to 0 and overflows to infinity; NaN stays NaN.
+ROADMARK_INLINE float Exp(float x) {
+  // Beyond these the result is 0 or infinite already. Written so that NaN passes through.
+  const float clamped = x > 89.0f ? 89.0f : (x < -104.0f ? -104.0f : x);
+  // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
+  const float kRounder = 12582912.0f;
+  const float shifted = clamped * 1.44269504f + kRounder;
+  const float n = shifted - kRounder;
+  // ln 2 in two parts; the first has few enough bits for n * part to be exact.
+  const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+  // Minimax polynomial of (e^r - 1 - r) / r^2 on [-ln2/2, ln2/2], from Cephes' expf
+  // (https://www.netlib.org/cephes/).
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  const float e = (p * (r * r) + r) + 1.0f;
+  // 2^n in two factors: n reaches from -150 to 128, past what one float can hold.
+  const int32_t exponent = static_cast<int32_t>(BitsFromFloat(shifted) - BitsFromFloat(kRounder));
+  const int32_t half = exponent >> 1;
+  return e * PowerOfTwo(half) * PowerOfTwo(exponent - half);
+}
+
+// Natural logarithm within 1 ulp. Log(0) is -infinity; of a negative number or NaN it is NaN.
+ROADMARK_INLINE float Log(float x) {
+  const bool subnormal = x < std::numeric_limits<float>::min();
+  const uint32_t bits = BitsFromFloat(subnormal ? x * 8388608.0f : x);
+  // The mantissa m in [sqrt(1/2), sqrt(2)), so that log(m) has no cancellation with e * ln 2.
+  const uint32_t kSqrtHalf = 0x3f3504f3u;
+  const uint32_t offset = bits - kSqrtHalf;
+  const int32_t e = (static_cast<int32_t>(offset) >> 23) - (subnormal ? 23 : 0);
+  const float m = FloatFromBits((offset & 0x007fffffu) + kSqrtHalf);
+  const float f = m - 1.0f;
+  const float z = f * f;
+  // Polynomial of (log(1 + f) - f + f^2 / 2) / f^3, from Cephes' logf.
+  float p = 7.0376836292e-2f;
+  p = p * f + -1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f + -1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f + -1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f + -2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  const float n = static_cast<float>(e);
+  float y = p * f * z;
+  y = y + n * -2.12194440e-4f;
+  y = y - 0.5f * z;
+  float result = (f + y) + n * 0.693359375f;
+  const float kInfinity = std::numeric_limits<float>::infinity();
+  result = x == 0.0f ? -kInfinity : result;
+  result = x == kInfinity ? kInfinity : result;
+  return x >= 0.0f ? result : std::numeric_limits<float>::quiet_NaN();
+}
+
+// 1 / (1 + e^-x).
+ROADMARK_INLINE float Sigmoid(float x) { return 1.0f / (1.0f + Exp(-x)); }
+
+}  // namespace roadmark
+
+#endif  // ROADMARK_CC_MATH_H_
