@@ -60,6 +60,7 @@ _STOPPED_BY = {app.EXIT_INTERRUPTED: "Ctrl-C", app.EXIT_TERMINATED: "SIGTERM"}
 
 
 def main() -> int:
+    """Trains as the flags say."""
     from roadmark.training import loop
     from roadmark.training.options import TrainOptions
 

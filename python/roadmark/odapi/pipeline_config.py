@@ -89,16 +89,16 @@ def override(
 
 
 def set_train_records(config: TrainEvalPipelineConfig, records: str) -> None:
-    """Reads training records from the files that the glob `records` matches."""
-    config.train_input_reader.tf_record_input_reader.input_path[:] = [records]
+    """Reads training records from `records`: a glob, or several with commas between them."""
+    config.train_input_reader.tf_record_input_reader.input_path[:] = records.split(",")
 
 
 def set_eval_records(config: TrainEvalPipelineConfig, records: str) -> None:
-    """Reads evaluation records from the files that the glob `records` matches."""
+    """Reads evaluation records from `records`: a glob, or several with commas between them."""
     if not config.eval_input_reader:
         config.eval_input_reader.add(shuffle=False, num_epochs=1)
     for reader in config.eval_input_reader:
-        reader.tf_record_input_reader.input_path[:] = [records]
+        reader.tf_record_input_reader.input_path[:] = records.split(",")
 
 
 def set_label_map(config: TrainEvalPipelineConfig, path: str) -> None:
@@ -127,9 +127,12 @@ def set_fine_tune_checkpoint(config: TrainEvalPipelineConfig, checkpoint: str) -
     train_config.fine_tune_checkpoint = checkpoint
     if not train_config.fine_tune_checkpoint_type:
         train_config.fine_tune_checkpoint_type = "detection"
-    train_config.fine_tune_checkpoint_version = type(train_config).DESCRIPTOR.fields_by_name[
-        "fine_tune_checkpoint_version"
-    ].enum_type.values_by_name["V2"].number
+    train_config.fine_tune_checkpoint_version = (
+        type(train_config)
+        .DESCRIPTOR.fields_by_name["fine_tune_checkpoint_version"]
+        .enum_type.values_by_name["V2"]
+        .number
+    )
 
 
 def _cosine_decay(config: TrainEvalPipelineConfig) -> Any | None:

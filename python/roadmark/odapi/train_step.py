@@ -1,5 +1,6 @@
 """One training step: forward, losses, gradients, update."""
 
+import warnings
 from typing import Any
 
 from roadmark.odapi import door
@@ -133,7 +134,9 @@ class TrainStep:
     def _losses(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
         model = self._model
         shapes = features[_Fields.true_image_shape]
-        model_lib.provide_groundtruth(model, labels, training_step=self._step)
+        # As a tensor: the model would track the variable and save it as one of its own.
+        step = self._step.read_value()
+        model_lib.provide_groundtruth(model, labels, training_step=step)
         predictions = model.predict(
             features[_Fields.image], shapes, **model.get_side_inputs(features)
         )
@@ -153,7 +156,10 @@ def _short(name: str) -> str:
 
 def _set_training(model: Any, training: bool) -> None:
     model._is_training = training
-    tf.compat.v1.keras.backend.set_learning_phase(training)
+    with warnings.catch_warnings():
+        # Deprecated in favour of an argument that the OD API's models do not pass on.
+        warnings.simplefilter("ignore")
+        tf.compat.v1.keras.backend.set_learning_phase(training)
 
 
 def variables(trackable: tf.Module | Any) -> list[tf.Variable]:

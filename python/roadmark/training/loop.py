@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roadmark import locations, progress
-from roadmark.odapi import checkpoints
+from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.training import preflight, run_config, schedule
 from roadmark.training.interruption import Interruption
 from roadmark.training.options import TrainOptions, TrainResult
@@ -41,6 +41,8 @@ def train(options: TrainOptions) -> TrainResult:
     _say(_summary(options, prepared, folder, seed))
     if resume is not None and checkpoints.step_of(resume) >= steps:
         return _nothing_left(folder, resume, steps)
+    if resume is None and prepared.config.train_config.fine_tune_checkpoint:
+        checkpoints.resolve(prepared.config.train_config.fine_tune_checkpoint)
     folder.begin(prepared.config, prepared.label_map_path, seed)
     session = _session(prepared, seed, resume, options.xla)
     with Recorder(folder, session.summary_writer(folder.tensorboard), session.step) as recorder:
@@ -79,7 +81,7 @@ def _summary(options: TrainOptions, prepared: RunConfig, folder: RunFolder, seed
         for number, count in contents.boxes_by_class().items()
     )
     return [
-        f"config: {options.config}, {preflight.num_classes(prepared.config)} classes, "
+        f"config: {options.config}, {pipeline_config.num_classes(prepared.config)} classes, "
         f"{train.num_steps} steps of {train.batch_size} images, learning rate up to "
         f"{schedule.peak_learning_rate(prepared.config):.4g}, seed {seed}",
         f"records: {contents.images} images with {contents.boxes} boxes ({classes}) in "
@@ -105,7 +107,7 @@ def _run(
         for values, waited in session.steps():
             step += 1
             recorder.add(values, waited)
-            stop = step == last or interruption.exit_code is not None
+            stop = step >= last or interruption.exit_code is not None
             save = stop or step % options.checkpoint_every == 0
             if save or step % options.log_every == 0:
                 recorder.write(step)

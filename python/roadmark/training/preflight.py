@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from roadmark.errors import UserError
+from roadmark.odapi import pipeline_config
 from roadmark.odapi.label_map import LabelMap
 from roadmark.training import schedule
 from roadmark.training.record_index import Contents
@@ -71,11 +72,6 @@ def check_records(
         )
 
 
-def num_classes(config: Any) -> int:
-    """The number of classes that the config's model has."""
-    return _model(config)[1].num_classes
-
-
 def notices(config: Any, contents: Contents) -> list[str]:
     """Lines about what training will do that the user might not expect."""
     lines = []
@@ -99,7 +95,7 @@ def _check_input(config: Any, where: str) -> None:
             "train_input_reader.input_type is not TF_EXAMPLE",
             "use records of single images, as bazel run //python:prepare makes them",
         )
-    resizer = _model(config)[1].image_resizer
+    resizer = pipeline_config.architecture(config).image_resizer
     padded = resizer.keep_aspect_ratio_resizer.pad_to_max_dimension
     if resizer.HasField("keep_aspect_ratio_resizer") and not padded and batch > 1:
         raise UserError(
@@ -132,8 +128,8 @@ def _check_fine_tune(train: Any, where: str) -> None:
 def _check_classes(
     config: Any, where: str, label_map: LabelMap, label_map_path: Path, contents: Contents
 ) -> None:
-    limit = num_classes(config)
-    field = f"model.{_model(config)[0]}.num_classes"
+    limit = pipeline_config.num_classes(config)
+    field = f"model.{config.model.WhichOneof('model')}.num_classes"
     largest = max([*label_map.ids, *(number for number, _ in contents.classes)])
     cure = f"set {field} to the largest id, here {largest} (--set {field}={largest})"
     for (number, name), found in sorted(contents.classes.items()):
@@ -153,10 +149,11 @@ def _check_classes(
                 f"no item with id {number} ({shown}), which is on {boxes}",
                 "add the item, or make the records with this label map",
             )
-        if name and name != label_map.name_of(number):
+        if name and label_map.id_of(name) != number:
             raise UserError(
                 label_map_path,
-                f"id {number} is {label_map.name_of(number)!r} there, but {name!r} on {boxes}",
+                f"class {name!r} with id {number} is on {boxes}, but "
+                + _what_it_says(label_map, name, number),
                 "give the label map that the records were made with",
             )
     beyond = [number for number in label_map.ids if number > limit]
@@ -169,9 +166,20 @@ def _check_classes(
         )
 
 
+def _what_it_says(label_map: LabelMap, name: str, number: int) -> str:
+    # The OD API goes by the name, and drops boxes whose name it does not find.
+    found = label_map.id_of(name)
+    if found is None:
+        return (
+            f"{name!r} is not in the label map (its id {number} is {label_map.name_of(number)!r})"
+        )
+    return f"{name!r} has id {found} in the label map"
+
+
 def _check_masks(config: Any, contents: Contents) -> None:
-    kind, model = _model(config)
-    if kind != "faster_rcnn" or model.number_of_stages < 3:
+    if config.model.WhichOneof("model") != "faster_rcnn":
+        return
+    if config.model.faster_rcnn.number_of_stages < 3:
         return
     if not config.train_input_reader.load_instance_masks:
         raise UserError(
@@ -188,8 +196,3 @@ def _check_masks(config: Any, contents: Contents) -> None:
             "prepare the records from annotations with polygons or masks, or train a detector of "
             "boxes, such as configs/faster_rcnn_inception_resnet_v2_640.config",
         )
-
-
-def _model(config: Any) -> tuple[str, Any]:
-    kind = config.model.WhichOneof("model")
-    return kind, getattr(config.model, kind)

@@ -61,37 +61,34 @@ def as_run(options: TrainOptions) -> Any:
     config = pipeline_config.load(options.config)
     _set_inputs(config, options)
     if options.batch_size is not None:
-        config.train_config.batch_size = options.batch_size
+        pipeline_config.set_batch_size(config, options.batch_size)
     if options.fine_tune_checkpoint is not None:
-        config.train_config.fine_tune_checkpoint = options.fine_tune_checkpoint
+        pipeline_config.set_fine_tune_checkpoint(config, options.fine_tune_checkpoint)
     if options.steps is not None:
-        _check_steps(options.steps)
         schedule.rescale(config, options.steps)
-    pipeline_config.override(config, list(options.overrides))
-    return config
-
-
-def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise UserError("--steps", f"found {steps}, expected at least 1", "give --steps=N")
+    return pipeline_config.override(config, options.overrides)
 
 
 def _set_inputs(config: Any, options: TrainOptions) -> None:
-    if not config.eval_input_reader:
-        config.eval_input_reader.add()
-    readers = [config.train_input_reader, *config.eval_input_reader]
-    given = [options.train_records] + [options.eval_records] * (len(readers) - 1)
-    defaults = [locations.TRAIN_RECORDS] + [locations.EVAL_RECORDS] * (len(readers) - 1)
-    for reader, globs, default in zip(readers, given, defaults, strict=True):
-        paths = reader.tf_record_input_reader.input_path
-        if globs is not None:
-            paths[:] = [glob.strip() for glob in globs.split(",")]
-        elif _unset("".join(paths)):
-            paths[:] = [default]
-        if options.label_map is not None:
-            reader.label_map_path = str(options.label_map)
-        elif _unset(reader.label_map_path):
-            reader.label_map_path = str(locations.LABEL_MAP)
+    train_records = options.train_records
+    if train_records is None and _unset(_input_path(config.train_input_reader)):
+        train_records = locations.TRAIN_RECORDS
+    if train_records is not None:
+        pipeline_config.set_train_records(config, train_records)
+    eval_records = options.eval_records
+    if eval_records is None and all(_unset(_input_path(r)) for r in config.eval_input_reader):
+        eval_records = locations.EVAL_RECORDS
+    if eval_records is not None:
+        pipeline_config.set_eval_records(config, eval_records)
+    label_map_path = options.label_map
+    if label_map_path is None and _unset(config.train_input_reader.label_map_path):
+        label_map_path = locations.LABEL_MAP
+    if label_map_path is not None:
+        pipeline_config.set_label_map(config, str(label_map_path))
+
+
+def _input_path(reader: Any) -> str:
+    return ",".join(reader.tf_record_input_reader.input_path)
 
 
 def _unset(path: str) -> bool:
@@ -100,12 +97,12 @@ def _unset(path: str) -> bool:
 
 
 def _training_files(config: Any) -> list[Path]:
-    globs = list(config.train_input_reader.tf_record_input_reader.input_path)
-    if globs == [locations.TRAIN_RECORDS] and not locations.RECORDS.is_dir():
+    globs = _input_path(config.train_input_reader)
+    if globs == locations.TRAIN_RECORDS and not locations.RECORDS.is_dir():
         raise UserError(
             locations.TRAIN_RECORDS,
             "no training records yet",
             "make some with: bazel run //python:prepare -- --from=synthetic "
             "(or bazel run //python:demo, which does everything once)",
         )
-    return records.match(",".join(globs))
+    return records.match(globs)
