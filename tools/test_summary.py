@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PASSED = ("PASSED", "FLAKY")
+# Bazel's exit codes: all passed, some failed, there were none.
+_RAN_TO_THE_END = (0, 3, 4)
 
 
 @dataclasses.dataclass
@@ -40,16 +42,20 @@ def summarize(events: Iterator[dict], exit_code: int) -> Summary:
         exit_code: Bazel's own, so that a build that never came to its tests is no success.
     """
     summary = Summary()
-    tests = set()
+    waiting = set()
     results = {}
     for event in events:
         identity = event["id"]
         if "configured" in event and event["configured"]["targetKind"].endswith("_test rule"):
-            tests.add(identity["targetConfigured"]["label"])
-        if "aborted" in event:
-            _count_aborted(summary, identity, event["aborted"], tests)
+            waiting.add(identity["targetConfigured"]["label"])
+        if event.get("aborted", {}).get("reason") == "SKIPPED":
+            label = identity.get("targetCompleted", {}).get("label")
+            if label in waiting:
+                waiting.discard(label)
+                summary.skipped.append(f"SKIPPED {label}: this machine lacks what it needs")
         if "testResult" in event:
             run = identity["testResult"]
+            waiting.discard(run["label"])
             # A later attempt at the same shard replaces the earlier one.
             results[run["label"], run.get("run", 0), run.get("shard", 0)] = event["testResult"]
     for (label, _, _), result in results.items():
@@ -58,19 +64,10 @@ def summarize(events: Iterator[dict], exit_code: int) -> Summary:
     summary.cached_targets = len(
         {label for (label, _, _), result in results.items() if result.get("cachedLocally")}
     )
-    if exit_code not in (0, 4) and not summary.failed:
-        summary.failed.append(f"FAILED to build: bazel exited with code {exit_code}, see above")
+    if exit_code not in _RAN_TO_THE_END:
+        missing = [f"FAILED {label}: did not run, see above" for label in waiting]
+        summary.failed += missing or [f"FAILED: bazel exited with code {exit_code}, see above"]
     return summary
-
-
-def _count_aborted(summary: Summary, identity: dict, aborted: dict, tests: set[str]) -> None:
-    label = identity.get("targetCompleted", {}).get("label")
-    if label not in tests:
-        return
-    if aborted.get("reason") == "SKIPPED":
-        summary.skipped.append(f"SKIPPED {label}: this machine lacks what it needs")
-    else:
-        summary.failed.append(f"FAILED {label}: was not built, see above")
 
 
 def _count_cases(summary: Summary, label: str, result: dict) -> None:

@@ -101,9 +101,18 @@ def test_skipped_libraries_are_no_skipped_tests():
     assert summarize([_aborted("//gpu_library", "SKIPPED")], 0).skipped == []
 
 
-def test_targets_that_do_not_build_are_failures():
-    events = [_configured("//broken_test"), _aborted("//broken_test", "ANALYSIS_FAILURE")]
-    assert summarize(events, 1).failed == ["FAILED //broken_test: was not built, see above"]
+def test_targets_that_never_ran_are_failures(ran):
+    events = [_configured("//broken_test"), _configured("//a"), ran("//a", _PASS)]
+    assert summarize(events, 1).lines() == [
+        "FAILED //broken_test: did not run, see above",
+        "1 test targets, 0 of them from the cache",
+        "1 passed, 1 failed, 0 skipped",
+    ]
+
+
+def test_targets_that_a_filter_left_out_are_not_counted(ran):
+    events = [_configured("//slow_test"), _configured("//a"), ran("//a", _PASS)]
+    assert summarize(events, 0).lines()[-1] == "1 passed, 0 failed, 0 skipped"
 
 
 def test_a_build_that_never_came_to_its_tests_is_no_success():
