@@ -18,6 +18,7 @@ Scene i of a seed depends on (seed, i) alone.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import cv2
@@ -55,6 +56,7 @@ LIGHTS = ("day", "dusk", "rain")
 _CLASS_SHARES = (0.5, 0.32, 0.18)
 _LIGHT_SHARES = (0.5, 0.25, 0.25)
 _ATTEMPTS = 14
+_PROP_SIGHT_M = 90.0
 _JPEG_QUALITY = 92
 
 
@@ -90,7 +92,6 @@ class Placed:
         yaw: Radians; 0 heads away from the camera, pi / 2 to the right.
         shape: Its parts.
         seen: Its outline.
-        covered: bool, the pixels within `seen.bounds` that it covers.
         actor: The road user.
         track_id: Its number in a clip.
     """
@@ -100,9 +101,13 @@ class Placed:
     yaw: float
     shape: Shape
     seen: Outline
-    covered: np.ndarray
     actor: Actor | None = None
     track_id: int = 0
+
+    @functools.cached_property
+    def covered(self) -> np.ndarray:
+        """bool, the pixels within `seen.bounds` that it covers."""
+        return silhouette(self.seen)
 
 
 def render_scene(seed: int, index: int) -> Scene:
@@ -188,7 +193,7 @@ def compose(
     labelled = [
         (thing, visible, hidden)
         for thing, visible, hidden in _visible_parts(things)
-        if thing.actor is not None and _is_labelled(visible, hidden)
+        if _is_labelled(visible, hidden)
     ]
     return _labelled_scene(image, labelled, street.light.name)
 
@@ -207,29 +212,43 @@ def place(
     seen = outline(shape, x, z, yaw, camera)
     if seen is None:
         return None
-    return Placed(x, z, yaw, shape, seen, silhouette(seen), actor, track_id)
+    return Placed(x, z, yaw, shape, seen, actor, track_id)
 
 
 def place_prop(prop: Prop, camera: Camera, advance: float = 0.0) -> Placed | None:
     """A prop as seen after driving `advance` metres; None when it is out of the picture."""
     z = prop.z - advance
-    seen = outline(prop.shape, prop.x, z, 0.0, camera) if z > 1 else None
+    if not 1 < z < _PROP_SIGHT_M:
+        return None
+    seen = outline(prop.shape, prop.x, z, 0.0, camera)
     if seen is None:
         return None
-    return Placed(prop.x, z, 0.0, prop.shape, seen, silhouette(seen))
+    return Placed(prop.x, z, 0.0, prop.shape, seen)
 
 
 def _visible_parts(things: list[Placed]) -> list[tuple[Placed, np.ndarray, float]]:
-    """Each of the things (far ones first), its visible pixels within bounds, its occlusion."""
-    taken = np.zeros((HEIGHT, WIDTH), np.bool_)
-    found = []
-    for thing in reversed(things):
-        left, top, right, bottom = thing.seen.bounds
-        region = taken[top:bottom, left:right]
-        visible = thing.covered & ~region
-        region |= thing.covered
-        found.append((thing, visible, _occlusion(thing, visible)))
-    return found[::-1]
+    """Each actor among the things (far ones first) with what is seen of it, as `_less` says."""
+    return [
+        _less(thing, thing.covered, things[index + 1 :])
+        for index, thing in enumerate(things)
+        if thing.actor is not None
+    ]
+
+
+def _less(thing: Placed, visible: np.ndarray, nearer: list[Placed]) -> tuple:
+    """A thing, what nearer things leave of its visible pixels, and its occlusion then."""
+    left, top, right, bottom = thing.seen.bounds
+    kept = visible.copy()
+    for other in nearer:
+        l, t, r, b = other.seen.bounds
+        l, t, r, b = max(l, left), max(t, top), min(r, right), min(b, bottom)
+        if l < r and t < b:
+            ours = kept[t - top : b - top, l - left : r - left]
+            ours &= ~other.covered[
+                t - other.seen.bounds[1] : b - other.seen.bounds[1],
+                l - other.seen.bounds[0] : r - other.seen.bounds[0],
+            ]
+    return thing, kept, _occlusion(thing, kept)
 
 
 def _occlusion(thing: Placed, visible: np.ndarray) -> float:
@@ -319,36 +338,14 @@ class _Crowd:
         return True
 
 
-def _less(thing: Placed, visible: np.ndarray, nearer: list[Placed]) -> tuple:
-    """A thing, what is left visible of it behind nearer things, and its occlusion."""
-    left, top, right, bottom = thing.seen.bounds
-    kept = visible.copy()
-    for other in nearer:
-        l, t, r, b = other.seen.bounds
-        l, t, r, b = max(l, left), max(t, top), min(r, right), min(b, bottom)
-        if l < r and t < b:
-            ours = kept[t - top : b - top, l - left : r - left]
-            ours &= ~other.covered[
-                t - other.seen.bounds[1] : b - other.seen.bounds[1],
-                l - other.seen.bounds[0] : r - other.seen.bounds[0],
-            ]
-    return thing, kept, _occlusion(thing, kept)
-
-
 def _populate(street: Street, camera: Camera, rng: np.random.Generator) -> list[Placed]:
     props = [place_prop(prop, camera) for prop in street.props]
-    props = [prop for prop in props if prop is not None and _may_hide(prop, camera)]
-    crowd = _Crowd(camera, props)
+    crowd = _Crowd(camera, [prop for prop in props if prop is not None])
     count = int(rng.integers(MIN_OBJECTS, MAX_OBJECTS + 1))
     for track_id in range(1, count + 1):
         actor = random_actor(1 + int(rng.choice(3, p=_CLASS_SHARES)), rng)
         _add_one(crowd, actor, street, track_id, rng)
-    return props + [thing for thing, _, _ in crowd.parts]
-
-
-def _may_hide(prop: Placed, camera: Camera) -> bool:
-    """Whether a prop is near and large enough to matter to labels or eyes."""
-    return prop.z < 90 and camera.focal * 2 / prop.z > 4
+    return crowd.props + [thing for thing, _, _ in crowd.parts]
 
 
 def _add_one(

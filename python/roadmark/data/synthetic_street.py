@@ -346,7 +346,8 @@ def _paint_sky(canvas: np.ndarray, light: Light, camera: Camera, seed: int) -> N
     cover = cv2.resize(clouds, (canvas.shape[1] // 8, rows // 8), interpolation=cv2.INTER_CUBIC)
     sky = np.clip(gradient + np.clip((cover - 0.5) * 70, 0, 40)[..., None], 0, 255)
     canvas[:rows] = cv2.resize(sky.astype(np.uint8), (canvas.shape[1], rows))
-    canvas[rows:] = light.haze.astype(np.uint8)
+    corner = (canvas.shape[1], canvas.shape[0])
+    cv2.rectangle(canvas, (0, rows), corner, light.haze.tolist(), cv2.FILLED)
 
 
 def _ground_shape(ground: Ground, road: tuple[float, float], advance: float) -> Shape:
