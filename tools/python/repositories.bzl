@@ -15,9 +15,9 @@ load(":lock_file.bzl", "read_pins")
 
 _PYTHON_VERSION = "3.11"
 
-# Source distributions; they are built here, so what builds them is installed first.
+# Source distributions; they are built here, so what builds them is there first.
 _BUILT_FROM_SOURCE = ["tf-models-research-object-detection"]
-_BUILD_BACKEND = ["setuptools", "wheel"]
+_BUILD_BACKEND = "setuptools"
 
 def _run(rctx, what, arguments, **kwargs):
     rctx.report_progress(what)
@@ -112,7 +112,7 @@ def _locked_python_impl(rctx):
     install = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--python=venv/bin/python"]
     sources = [name for name in _BUILT_FROM_SOURCE if name in names]
     if sources:
-        rctx.file("build_backend.txt", "\n".join([p.entry for p in pins if p.name in _BUILD_BACKEND]))
+        rctx.file("build_backend.txt", "\n".join([p.entry for p in pins if p.name == _BUILD_BACKEND]))
         _run(rctx, "installing the build backend", install + ["--requirement=build_backend.txt"])
     _run(
         rctx,
