@@ -36,16 +36,22 @@ class ImagesResult:
     objects: collections.Counter[str]
 
 
-def find_images(source: str | Path) -> list[Path]:
+def find_images(source: str | Path, out: str | Path) -> list[Path]:
     """The pictures in a folder and its subfolders, sorted, or the one picture given.
 
+    Args:
+        source: The folder or picture.
+        out: What will be written; an earlier run may have left it inside the source.
+
     Raises:
-        UserError: There is none.
+        UserError: There is none, or `out` is `source`.
     """
-    source = Path(source)
+    source, out = Path(source), Path(out).resolve()
     kinds = ", ".join(SUFFIXES)
     if not source.exists():
         raise UserError(source, "no such folder or picture", "check the path given to --images")
+    if source.resolve() == out:
+        raise UserError(out, "would replace the pictures themselves", "give another --out")
     if source.is_file():
         if source.suffix.lower() not in SUFFIXES:
             raise UserError(
@@ -56,6 +62,7 @@ def find_images(source: str | Path) -> list[Path]:
         return [source]
     found = [path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES]
     visible = [path for path in found if not _is_hidden(path.relative_to(source))]
+    visible = [path for path in visible if out not in path.resolve().parents]
     if not visible:
         raise UserError(source, f"holds no pictures ({kinds})", "give another folder to --images")
     return sorted(visible)
@@ -90,7 +97,7 @@ def annotate_images(
         UserError: There are no pictures, `out` is `source`, or some pictures could not be read.
     """
     source, out = Path(source), Path(out)
-    paths = find_images(source)
+    paths = find_images(source, out)
     targets = _targets(source, out, paths)
     failures: list[str] = []
     objects: collections.Counter[str] = collections.Counter()
@@ -141,17 +148,12 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _targets(source: Path, out: Path, paths: list[Path]) -> dict[Path, Path]:
-    if source.is_file():
-        if out.suffix.lower() not in SUFFIXES:
-            raise UserError(
-                out, "is not the name of a picture", f"end it in one of {', '.join(SUFFIXES)}"
-            )
-        targets = {source: out}
-    else:
-        targets = {path: out / path.relative_to(source) for path in paths}
-    if any(target.exists() and target.samefile(path) for path, target in targets.items()):
-        raise UserError(out, "would replace the pictures themselves", "give another --out")
-    return targets
+    if not source.is_file():
+        return {path: out / path.relative_to(source) for path in paths}
+    if out.suffix.lower() not in SUFFIXES:
+        kinds = ", ".join(SUFFIXES)
+        raise UserError(out, "is not the name of a picture", f"end it in one of {kinds}")
+    return {source: out}
 
 
 def _readable(paths: list[Path], failures: list[str]) -> Iterator[tuple[Path, np.ndarray]]:

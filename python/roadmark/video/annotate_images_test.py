@@ -62,6 +62,13 @@ def test_folder_is_written_with_the_same_names(tmp_path, batch_size):
     assert sizes["3.png"] == 63
 
 
+def test_what_an_earlier_run_wrote_is_not_annotated_again(tmp_path):
+    save(tmp_path / "a.png")
+    for _ in range(2):
+        annotate_images(tmp_path, tmp_path / "out", one_in_the_middle, _NAMES)
+    assert names_in(tmp_path) == ["a.png", "out/a.png"]
+
+
 def test_one_picture(tmp_path):
     source = save(tmp_path / "a.png")
     annotate_images(source, tmp_path / "b.jpg", one_in_the_middle, _NAMES, tmp_path / "b.csv")

@@ -1,0 +1,75 @@
+"""What //python:infer answers to mistakes, before it loads a model or TensorFlow."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from roadmark.testing import clips
+
+_APP = Path(__file__).with_name("infer.py")
+
+
+def infer(folder, *arguments, python=()):
+    return subprocess.run(
+        [sys.executable, *python, str(_APP), *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("here")
+    clips.make(folder / "street.mp4", frames=3)
+    (folder / "notes.mp4").write_text("not a video")
+    (folder / "pictures").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "pictures" / "a.png")
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "neither --video nor --images"),
+        (["--video=street.mp4", "--images=pictures"], "both --video and --images"),
+        (["street.mp4"], "give every value as --flag=value"),
+        (["--video", "test.mp4"], "make it, and a model, with: bazel run //python:demo"),
+        (["--video=none.mp4"], "none.mp4: no such video"),
+        (["--video=notes.mp4"], "notes.mp4: is not a video"),
+        (["--video=street.mp4", "--out=a.xyz"], "a.xyz: cannot write videos of type .xyz"),
+        (["--images=none"], "none: no such folder or picture"),
+        (["--images=empty"], "empty: holds no pictures"),
+        (["--images=pictures", "--out=pictures"], "would replace the pictures themselves"),
+        (["--video", "street.mp4"], "make one with: bazel run //python:demo"),
+        (["--images", "pictures"], "make one with: bazel run //python:demo"),
+        (["--video=street.mp4", "--model=none"], "none/manifest.json: not found"),
+        (["--video=street.mp4", "--score_threshold=7"], "--score_threshold=7"),
+    ],
+)
+def test_mistake_is_one_line_with_a_cure_and_leaves_nothing(folder, arguments, says):
+    before = sorted(folder.rglob("*"))
+    answer = infer(folder, *arguments)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("error: ")
+    assert answer.stderr.count("\n") == 1
+    assert says in answer.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--video=none.mp4"], ["--video=street.mp4"]], ids=str
+)
+def test_answers_come_without_loading_tensorflow(folder, arguments):
+    imported = infer(folder, *arguments, python=["-X", "importtime"]).stderr
+    assert " roadmark.app\n" in imported
+    assert " tensorflow\n" not in imported
