@@ -28,6 +28,9 @@ _ERRORS_ONLY = "2"
 
 _NOISY_PACKAGES = re.compile(r"[\\/](object_detection|official|tf_slim|tf_keras)[\\/]")
 
+# TensorFlow's words about calls it discourages; through autograph they name TensorFlow's own files.
+_DEPRECATION = re.compile(r"^From .* is deprecated and will be removed", re.DOTALL)
+
 # How TensorFlow's C++ code begins a line that it logs at level info or warning before Python code
 # could set the level, and what the first of them says about all.
 _CPP_LOG_LINE = re.compile(
@@ -78,8 +81,11 @@ class _PackageNoise(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno >= logging.ERROR:
             return True
+        message = record.getMessage()
         return not (
-            _NOISY_PACKAGES.search(record.pathname) or _NOISY_PACKAGES.search(record.getMessage())
+            _NOISY_PACKAGES.search(record.pathname)
+            or _NOISY_PACKAGES.search(message)
+            or _DEPRECATION.search(message)
         )
 
 

@@ -214,6 +214,11 @@ class _Assignment:
                 + (f" ({_reason(error)})" if field.message_type else ""),
                 "correct the value",
             ) from None
+        if any(other is not field for other, _ in parsed.ListFields()):
+            raise self._error(
+                f"found {value!r}, expected {self._kind(field)} and nothing behind it",
+                "give every field a --set of its own",
+            )
         return parsed
 
     def _field(self, owner: Descriptor, name: str) -> FieldDescriptor:

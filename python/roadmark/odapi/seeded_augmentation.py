@@ -18,8 +18,7 @@ door.open()
 
 import tensorflow as tf  # noqa: E402 - the door must be open first
 from object_detection import inputs  # noqa: E402
-from object_detection.core import box_list_ops, preprocessor  # noqa: E402
-from object_detection.utils import autoaugment_utils  # noqa: E402
+from object_detection.core import preprocessor  # noqa: E402
 
 _state = threading.local()
 
@@ -76,32 +75,10 @@ def _normal(shape, mean=0.0, stddev=1.0, dtype=tf.float32, seed=None, name=None)
     return tf.random.stateless_normal(shape, _state.draws.next_seed(), mean, stddev, dtype)
 
 
-def _shuffle(value, seed=None, name=None):
-    return tf.random.experimental.stateless_shuffle(value, _state.draws.next_seed())
-
-
 def _distorted_box(image_size, bounding_boxes, **options):
     return tf.image.stateless_sample_distorted_bounding_box(
         image_size, bounding_boxes, _state.draws.next_seed(), **options
     )
-
-
-def _while_loop(cond, body, loop_vars, shape_invariants=None):
-    # A loop's body is traced once: without its own counter every turn would draw the same.
-    base = _state.draws.next_seed()
-
-    def counted_body(turn, *values):
-        with seeded(tf.random.experimental.stateless_fold_in(base, turn)):
-            return [turn + 1, *body(*values)]
-
-    invariants = shape_invariants and [tf.TensorShape([]), *shape_invariants]
-    results = tf.compat.v1.while_loop(
-        lambda turn, *values: cond(*values),
-        counted_body,
-        [tf.constant(0), *loop_vars],
-        shape_invariants=invariants,
-    )
-    return results[1:]
 
 
 class _Overlay(types.ModuleType):
@@ -122,21 +99,11 @@ class _Overlay(types.ModuleType):
 
 def _install(modules: Iterable[types.ModuleType]) -> None:
     v1 = tf.compat.v1
-    overlay = _Overlay(
-        v1,
-        {
-            "random_uniform": _uniform,
-            "random_normal": _normal,
-            "random_shuffle": _shuffle,
-            "while_loop": _while_loop,
-        },
-    )
-    overlay.random = _Overlay(
-        v1.random, {"uniform": _uniform, "normal": _normal, "shuffle": _shuffle}
-    )
+    overlay = _Overlay(v1, {"random_uniform": _uniform})
+    overlay.random = _Overlay(v1.random, {"uniform": _uniform, "normal": _normal})
     overlay.image = _Overlay(v1.image, {"sample_distorted_bounding_box": _distorted_box})
     for module in modules:
         module.tf = overlay
 
 
-_install((preprocessor, autoaugment_utils, box_list_ops, inputs))
+_install((preprocessor, inputs))

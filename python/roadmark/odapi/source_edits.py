@@ -1,4 +1,4 @@
-"""Small edits to the OD API's sources as they are imported: TensorFlow, NumPy and others stay whole.
+"""Small edits to the OD API's sources as they are imported; TensorFlow and NumPy stay whole.
 
 The OD API was written for TensorFlow 2.8, NumPy 1 and Pillow 9. What has been renamed or removed
 since is put right here in the text of the modules that use it, and nowhere else: other code in the

@@ -22,7 +22,7 @@ class TrainedModel:
     Attributes:
         name: Of the run folder, or of the config where there is none.
         config_path: The pipeline config.
-        config: What is in it.
+        config: What is in it, with `label_map_path` put in.
         checkpoint: Prefix of the checkpoint.
         label_map_path: The label map file.
         label_map: What is in it.
@@ -69,6 +69,7 @@ def find(
     label_map_path = _label_map_path(run, loaded, labels)
     names = label_map.load(label_map_path)
     _check_ids(loaded, config_path, names, label_map_path)
+    pipeline_config.set_label_map(loaded, str(label_map_path))
     return TrainedModel(
         name=Path(run).resolve().name if run is not None else config_path.stem,
         config_path=config_path,
@@ -79,9 +80,18 @@ def find(
     )
 
 
-def num_classes(config: Any) -> int:
-    """`num_classes` of a config's model."""
-    return getattr(config.model, config.model.WhichOneof("model")).num_classes
+def eval_records(model: TrainedModel) -> str:
+    """The glob of records that the config evaluates on.
+
+    Raises:
+        UserError: The config names none.
+    """
+    for reader in model.config.eval_input_reader:
+        if reader.tf_record_input_reader.input_path:
+            return ",".join(reader.tf_record_input_reader.input_path)
+    raise UserError(
+        model.config_path, "eval_input_reader names no records", "give them as --eval_records"
+    )
 
 
 def _label_map_path(run: str | Path | None, config: Any, labels: str | Path | None) -> Path:
@@ -93,7 +103,7 @@ def _label_map_path(run: str | Path | None, config: Any, labels: str | Path | No
 
 
 def _check_ids(config: Any, config_path: Path, names: LabelMap, label_map_path: Path) -> None:
-    limit = num_classes(config)
+    limit = pipeline_config.num_classes(config)
     beyond = [number for number in names.ids if number > limit]
     if beyond:
         raise UserError(

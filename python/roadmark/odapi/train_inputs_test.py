@@ -1,0 +1,74 @@
+"""Batches follow from seed and step alone, however they are prepared."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from roadmark.data import example
+from roadmark.odapi import models, pipeline_config, seeded_augmentation, train_inputs
+from roadmark.testing import small_records
+
+import tensorflow as tf  # isort: skip - the door above must be open first
+
+CONFIG = Path(__file__).resolve().parents[3] / "configs" / "quickstart.config"
+SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
+# Between them they use every kind of draw: uniform, integer, normal, cropped.
+HEAVY = """[
+  {random_horizontal_flip {}},
+  {random_distort_color {}},
+  {ssd_random_crop_pad_fixed_aspect_ratio {}},
+  {random_patch_gaussian {random_coef: 0.0}},
+  {random_jpeg_quality {}},
+  {random_adjust_hue {}},
+  {random_black_patches {}},
+  {random_square_crop_by_scale {scale_min: 0.6 scale_max: 1.3}}
+]"""
+
+
+def _hashes(seed: int, first_step: int, count: int, threads: int = 2) -> list[str]:
+    config = pipeline_config.override(
+        pipeline_config.load(CONFIG),
+        [
+            f"{SIZE}.height=64",
+            f"{SIZE}.width=64",
+            "train_config.batch_size=2",
+            "train_input_reader.label_map_path=",
+            f"train_config.data_augmentation_options={HEAVY}",
+        ],
+    )
+    dataset = train_inputs.train_dataset(
+        config,
+        models.build(config, is_training=True),
+        lambda position: example.serialise(small_records.picture(int(position) % 5)),
+        seed,
+        first_step,
+        threads,
+    )
+    return [_hash(batch) for batch in dataset.take(count)]
+
+
+def _hash(batch) -> str:
+    digest = hashlib.sha256()
+    for tensor in tf.nest.flatten(batch):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def whole() -> list[str]:
+    return _hashes(seed=1, first_step=0, count=6)
+
+
+def test_a_resumed_run_sees_the_batches_of_an_uninterrupted_one(whole):
+    assert _hashes(seed=1, first_step=3, count=3, threads=1) == whole[3:]
+
+
+def test_batches_differ_from_each_other_and_with_the_seed(whole):
+    assert len(set(whole + _hashes(seed=2, first_step=0, count=3))) == 9
+
+
+def test_draws_from_global_state_are_noticed():
+    function = tf.function(lambda: tf.cond(tf.random.uniform([]) > 0.5, lambda: 1, lambda: 2))
+    graph = function.get_concrete_function().graph
+    assert seeded_augmentation.stateful_random_ops(graph) == ["RandomUniform"]
