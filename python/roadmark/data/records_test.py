@@ -1,4 +1,4 @@
-"""Records: examples round-trip, globs match, surveys count, malformed examples are named."""
+"""Records: examples round-trip, globs match, malformed examples are named."""
 
 import dataclasses
 
@@ -107,14 +107,14 @@ def test_a_glob_that_matches_nothing_names_the_command_that_makes_records(tmp_pa
     assert "bazel run //python:prepare" in str(error.value)
 
 
-def test_survey_counts_classes_and_says_where_each_comes_first(tmp_path):
-    path = tmp_path / "train.tfrecord"
-    with tfrecord.RecordWriter(path) as writer:
-        for image in (NO_OBJECTS, IMAGE, IMAGE):
-            writer.write(example.serialise(image))
-    found = records.survey([path])
-    assert (found.images, found.boxes, found.with_masks) == (3, 4, 2)
-    assert {number: use.boxes for number, use in found.classes.items()} == {1: 2, 2: 2}
-    assert found.classes[2].names == {"cyclist"}
-    assert f"{path}: record 1" in found.classes[1].first
-    assert found.classes[1].first.endswith("box 1")
+def test_read_yields_every_picture_of_every_file_and_names_damage(tmp_path):
+    paths = [tmp_path / "a.tfrecord", tmp_path / "b.tfrecord"]
+    for path in paths:
+        with tfrecord.RecordWriter(path) as writer:
+            for image in (NO_OBJECTS, IMAGE):
+                writer.write(example.serialise(image))
+    assert [len(image) for image in records.read(paths)] == [0, 2, 0, 2]
+    paths[1].write_bytes(paths[1].read_bytes()[:-1])
+    with pytest.raises(UserError) as error:
+        list(records.read(paths))
+    assert f"{paths[1]}: record 1" in str(error.value)
