@@ -1,0 +1,176 @@
+#include "cc/nms/candidates.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "cc/multiversion.h"
+
+namespace roadmark {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Logits per block, about: small enough that a block with one good candidate costs little.
+constexpr int64_t kBlockLogits = 128;
+// Blocks that the first tier is taken from, and how much deeper each further tier goes.
+constexpr int64_t kFirstTierBlocks = 512;
+constexpr int64_t kTierGrowth = 8;
+
+constexpr int kDigitBits = 11;
+constexpr int kDigits = 1 << kDigitBits;
+// Below this std::sort is faster than counting digits.
+constexpr size_t kRadixSortFrom = 512;
+
+// The largest value in columns [first_column, columns) of each block of rows. NaN is passed over.
+struct BlockMaxima {
+  ROADMARK_KERNEL void Run(const float* __restrict logits, int64_t rows, int64_t columns,
+                           int64_t first_column, int64_t block_rows, float* __restrict maxima) {
+    constexpr int kLanes = 32;
+    for (int64_t begin = 0; begin < rows; begin += block_rows) {
+      const int64_t end = begin + block_rows < rows ? begin + block_rows : rows;
+      // Whole rows are contiguous: one run. Else each row is a run.
+      const int64_t runs = first_column == 0 ? 1 : end - begin;
+      const int64_t length = first_column == 0 ? (end - begin) * columns : columns - first_column;
+      float lanes[kLanes];
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = -kInfinity;
+      for (int64_t run = 0; run < runs; ++run) {
+        const float* values = logits + (begin + run) * columns + first_column;
+        int64_t i = 0;
+        for (; i + kLanes <= length; i += kLanes) {
+          for (int lane = 0; lane < kLanes; ++lane) {
+            lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
+          }
+        }
+        for (; i < length; ++i) lanes[0] = values[i] > lanes[0] ? values[i] : lanes[0];
+      }
+      float largest = lanes[0];
+      for (int lane = 1; lane < kLanes; ++lane) {
+        largest = lanes[lane] > largest ? lanes[lane] : largest;
+      }
+      *maxima++ = largest;
+    }
+  }
+};
+
+bool Better(const Candidate& a, const Candidate& b) { return a.key() < b.key(); }
+
+// Stable, by the score alone.
+void RadixSortByScore(std::vector<Candidate>* candidates) {
+  std::vector<Candidate> other(*candidates);
+  for (int shift = 32; shift < 64; shift += kDigitBits) {
+    uint32_t starts[kDigits] = {};
+    for (const Candidate& c : *candidates) ++starts[c.key() >> shift & (kDigits - 1)];
+    uint32_t start = 0;
+    for (uint32_t& count : starts) {
+      const uint32_t next = start + count;
+      count = start;
+      start = next;
+    }
+    for (const Candidate& c : *candidates) other[starts[c.key() >> shift & (kDigits - 1)]++] = c;
+    candidates->swap(other);
+  }
+}
+
+}  // namespace
+
+float ConvertScore(float logit, ScoreConverter converter, float multiplier) {
+  const float scaled = logit * multiplier;
+  return converter == ScoreConverter::kSigmoid ? Sigmoid(scaled) : scaled;
+}
+
+void RowMaxima(const float* logits, int64_t rows, int64_t columns, int64_t first_column,
+               float* maxima) {
+  MultiVersion<BlockMaxima>::Run(logits, rows, columns, first_column, int64_t{1}, maxima);
+}
+
+void SortCandidates(std::vector<Candidate>* candidates) {
+  if (candidates->size() < kRadixSortFrom) {
+    std::sort(candidates->begin(), candidates->end(), Better);
+    return;
+  }
+  RadixSortByScore(candidates);
+  const auto end = candidates->end();
+  for (auto tie = candidates->begin(); tie != end;) {
+    const uint64_t score = tie->key() >> 32;
+    auto next = tie + 1;
+    while (next != end && next->key() >> 32 == score) ++next;
+    if (next - tie > 1) std::sort(tie, next, Better);
+    tie = next;
+  }
+}
+
+CandidateMatrix::CandidateMatrix(const float* logits, int64_t rows, int64_t columns,
+                                 int64_t first_column, ScoreConverter converter, float multiplier,
+                                 float score_threshold)
+    : logits_(logits),
+      rows_(rows),
+      columns_(columns),
+      first_column_(first_column),
+      converter_(converter),
+      multiplier_(multiplier),
+      threshold_(score_threshold),
+      block_rows_(std::max<int64_t>(1, kBlockLogits / std::max<int64_t>(1, columns))),
+      block_maxima_((rows + block_rows_ - 1) / block_rows_),
+      tier_blocks_(kFirstTierBlocks),
+      floor_(kInfinity) {
+  MultiVersion<BlockMaxima>::Run(logits_, rows_, columns_, first_column_, block_rows_,
+                                 block_maxima_.data());
+}
+
+// No logit below this has `score` or more. It is too low by a little, so that rounding in
+// ConvertScore() cannot matter: whoever uses it compares the score as well.
+float CandidateMatrix::LowestLogit(float score) const {
+  double scaled = score;
+  if (converter_ == ScoreConverter::kSigmoid) {
+    const double probability = score * (1 - 1e-6);
+    if (!(probability > 0)) return -kInfinity;
+    scaled = std::log(probability / (1 - std::min(probability, 1 - 1e-6)));
+  }
+  if (!std::isfinite(scaled)) return static_cast<float>(scaled);
+  const double kUnderflow = 1e-37;  // Tiny negative products round to -0, which equals 0.
+  return static_cast<float>((scaled - 1e-6 * std::fabs(scaled) - kUnderflow) / multiplier_);
+}
+
+bool CandidateMatrix::NextTier(std::vector<Candidate>* tier) {
+  tier->clear();
+  while (tier->empty() && !exhausted_) {
+    float floor = -kInfinity;
+    if (tier_blocks_ < static_cast<int64_t>(block_maxima_.size())) {
+      std::vector<float> maxima(block_maxima_);
+      const auto last = maxima.begin() + tier_blocks_;
+      std::nth_element(maxima.begin(), last, maxima.end(), std::greater<float>());
+      floor = ConvertScore(*last, converter_, multiplier_);
+      tier_blocks_ *= kTierGrowth;
+    }
+    exhausted_ = !(floor > threshold_);
+    Gather(floor, floor_, tier);
+    floor_ = floor;
+    first_tier_ = false;
+  }
+  SortCandidates(tier);
+  return !tier->empty();
+}
+
+// The candidates with a score in [floor, ceiling); the first tier has no ceiling.
+void CandidateMatrix::Gather(float floor, float ceiling, std::vector<Candidate>* tier) const {
+  const float lowest_logit = LowestLogit(std::max(floor, threshold_));
+  for (int64_t block = 0; block < static_cast<int64_t>(block_maxima_.size()); ++block) {
+    if (!(block_maxima_[block] >= lowest_logit)) continue;
+    const int64_t end = std::min(rows_, (block + 1) * block_rows_);
+    for (int64_t row = block * block_rows_; row < end; ++row) {
+      const float* logits = logits_ + row * columns_;
+      for (int64_t column = first_column_; column < columns_; ++column) {
+        if (!(logits[column] >= lowest_logit)) continue;
+        const float score = ConvertScore(logits[column], converter_, multiplier_);
+        const bool in_tier = score >= floor && (first_tier_ || score < ceiling);
+        if (!(in_tier && score > threshold_)) continue;
+        const int64_t rank = (column - first_column_) * rows_ + row;
+        tier->emplace_back(score, static_cast<uint32_t>(rank));
+      }
+    }
+  }
+}
+
+}  // namespace roadmark
