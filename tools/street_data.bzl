@@ -31,7 +31,8 @@ _FOLDERS = [
 
 def _street_data_impl(rctx):
     chosen = rctx.os.environ.get("ROADMARK_DATA")
-    workspace = rctx.path(Label("@roadmark//:WORKSPACE")).dirname
+    # Bazel may know the checkout through a link in its own folders.
+    workspace = rctx.path(Label("@roadmark//:WORKSPACE")).realpath.dirname
     source = rctx.path(chosen or str(workspace) + "/../shared/data")
     for name in _FOLDERS:
         # Always there, so that a test can tell "absent" from "not listed in its data".
