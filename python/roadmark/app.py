@@ -68,6 +68,9 @@ def _parse_flags(argv: list[str]) -> list[str]:
     absl_app.define_help_flags()
     try:
         return flags.FLAGS(argv)
+    except SystemExit:
+        # absl ends --help with 1, as if asking were a mistake.
+        raise SystemExit(0) from None
     except flags.Error as error:
         program = os.path.basename(argv[0])
         raise UserError("command line", str(error), f"see {program} --help") from None

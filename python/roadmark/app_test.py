@@ -30,6 +30,7 @@ def _start(body, *args, env=None, cwd=None):
         # The happy path: no code means 0.
         ("app.run(lambda: None)", (), 0, ""),
         ("app.run(lambda: 3)", (), 3, ""),
+        ("app.run(lambda: 3)", ("--help",), 0, ""),
         # A user's mistake is one line and no traceback.
         (
             """
