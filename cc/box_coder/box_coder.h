@@ -1,0 +1,74 @@
+// Box encodings relative to anchors, and back.
+//
+// Boxes and anchors are [ymin, xmin, ymax, xmax], both normalised or both in pixels. Formulas are
+// those of object_detection/box_coders, in float32 and in the same order of operations; exp and log
+// are cc/math.h's. Nothing is clipped or checked: a NaN or an inverted anchor gives NaN or inverted
+// boxes. `encodings` and outputs must not overlap.
+#ifndef ROADMARK_CC_BOX_CODER_BOX_CODER_H_
+#define ROADMARK_CC_BOX_CODER_BOX_CODER_H_
+
+#include <cstdint>
+
+#include "cc/box.h"
+#include "cc/math.h"
+
+namespace roadmark {
+
+// Factors that encodings are multiplied by; for targets of similar variance.
+struct BoxScales {
+  float y, x, height, width;
+};
+
+struct CenterAndSize {
+  float ycenter, xcenter, height, width;
+};
+
+ROADMARK_INLINE CenterAndSize CenterAndSizeOf(const Box& box) {
+  const float height = box.ymax - box.ymin, width = box.xmax - box.xmin;
+  return {box.ymin + height / 2.0f, box.xmin + width / 2.0f, height, width};
+}
+
+ROADMARK_INLINE Box CornersOf(const CenterAndSize& c) {
+  const float half_height = c.height / 2.0f, half_width = c.width / 2.0f;
+  return {c.ycenter - half_height, c.xcenter - half_width, c.ycenter + half_height,
+          c.xcenter + half_width};
+}
+
+// Faster R-CNN (https://arxiv.org/abs/1506.01497, section 3.1.2): encodings are (ty, tx, th, tw).
+ROADMARK_INLINE Box DecodeFasterRcnn(const float* encoding, const Box& anchor,
+                                     const BoxScales& scales) {
+  const CenterAndSize a = CenterAndSizeOf(anchor);
+  return CornersOf(
+      {encoding[0] / scales.y * a.height + a.ycenter, encoding[1] / scales.x * a.width + a.xcenter,
+       Exp(encoding[2] / scales.height) * a.height, Exp(encoding[3] / scales.width) * a.width});
+}
+
+// [count, 4] each.
+void EncodeFasterRcnn(const Box* boxes, const Box* anchors, int64_t count, const BoxScales& scales,
+                      float* encodings);
+void DecodeFasterRcnn(const float* encodings, const Box* anchors, int64_t count,
+                      const BoxScales& scales, Box* boxes);
+
+// As Faster R-CNN, followed by (ty, tx) of each keypoint: encodings are [count, 4 + 2 * keypoints],
+// keypoints [count, keypoints, 2] as (y, x).
+void EncodeKeypoints(const Box* boxes, const float* keypoints, const Box* anchors, int64_t count,
+                     int64_t num_keypoints, const BoxScales& scales, float* encodings);
+void DecodeKeypoints(const float* encodings, const Box* anchors, int64_t count,
+                     int64_t num_keypoints, const BoxScales& scales, Box* boxes, float* keypoints);
+
+// Square boxes: encodings [count, 3] are (ty, tx, tl) in units of the square root of the anchor's
+// area. `scales.height` is the factor of tl; `scales.width` plays no part.
+void EncodeSquare(const Box* boxes, const Box* anchors, int64_t count, const BoxScales& scales,
+                  float* encodings);
+void DecodeSquare(const float* encodings, const Box* anchors, int64_t count,
+                  const BoxScales& scales, Box* boxes);
+
+// Corners' distance from the anchor's in units of `stddev`: [count, 4].
+void EncodeMeanStddev(const Box* boxes, const Box* anchors, int64_t count, float stddev,
+                      float* encodings);
+void DecodeMeanStddev(const float* encodings, const Box* anchors, int64_t count, float stddev,
+                      Box* boxes);
+
+}  // namespace roadmark
+
+#endif  // ROADMARK_CC_BOX_CODER_BOX_CODER_H_
