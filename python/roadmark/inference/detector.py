@@ -19,7 +19,14 @@ _DLPACK_CPU = 1  # kDLCPU in dlpack.h.
 
 
 @dataclasses.dataclass(frozen=True)
-class _Submitted:
+class Submitted:
+    """A batch that the engine works on.
+
+    Attributes:
+        handle: The engine's.
+        sizes: `(height, width)` in pixels of each original picture.
+    """
+
     handle: Any
     sizes: tuple[tuple[int, int], ...]
 
@@ -31,6 +38,7 @@ class Detector:
         manifest: What the folder says about the model.
         label_map: Class name by id.
         engine: What runs the network.
+        anchors: float32 `[N, 4]` normalised to the network's input; None for two stages.
 
     Example:
         detector = Detector.load("runs/demo/export")
@@ -43,7 +51,7 @@ class Detector:
         self.manifest = description
         self.label_map: Mapping[int, str] = description.names()
         self.engine = engine
-        self._anchors = anchors
+        self.anchors = anchors
 
     @classmethod
     def load(
@@ -80,7 +88,7 @@ class Detector:
         """
         return self.result(self.submit(images), score_threshold)
 
-    def submit(self, images: Sequence[np.ndarray]) -> _Submitted:
+    def submit(self, images: Sequence[np.ndarray]) -> Submitted:
         """Pre-processes a batch and hands it to the engine, without waiting for the outputs."""
         spec = self.manifest.input
         sizes = tuple(image.shape[:2] for image in images)
@@ -88,14 +96,27 @@ class Detector:
         if spec.true_shapes_name:
             shapes = [(*resized_size(spec, *size), 3) for size in sizes]
             inputs[spec.true_shapes_name] = np.array(shapes, np.int32)
-        return _Submitted(self.engine.submit(inputs), sizes)
+        return Submitted(self.engine.submit(inputs), sizes)
 
-    def result(self, submitted: _Submitted, score_threshold: float = 0.0) -> list[Detections]:
+    def result(self, submitted: Submitted, score_threshold: float = 0.0) -> list[Detections]:
         """Waits for a submitted batch and post-processes it; see `detect`."""
+        return self.postprocess(self.outputs(submitted), submitted, score_threshold)
+
+    def outputs(self, submitted: Submitted) -> dict[str, np.ndarray]:
+        """Waits for the raw outputs of a submitted batch."""
         outputs = self.engine.result(submitted.handle)
+        return {name: _on_host(output) for name, output in outputs.items()}
+
+    def postprocess(
+        self,
+        outputs: Mapping[str, np.ndarray],
+        submitted: Submitted,
+        score_threshold: float = 0.0,
+    ) -> list[Detections]:
+        """Post-processes raw outputs of a submitted batch; see `detect`."""
         return postprocess(
-            {name: _on_host(output) for name, output in outputs.items()},
-            self._anchors,
+            outputs,
+            self.anchors,
             self.manifest.postprocess,
             self.manifest.input,
             submitted.sizes,

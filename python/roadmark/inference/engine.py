@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from roadmark.errors import UserError
 
 AUTO = "auto"
+# Where the raw SavedModel is in an exported folder.
+RAW_FOLDER = "raw"
 TENSORFLOW = "tensorflow"
 ENGINES = (TENSORFLOW,)
 DEVICES = ("cpu", "gpu")

@@ -1,6 +1,5 @@
 """The raw SavedModel in TensorFlow, without the OD API."""
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -8,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-# TensorFlow reads these once, when it is first imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-
-import tensorflow as tf
-
 from roadmark import manifest
 from roadmark.errors import UserError
-from roadmark.inference.engine import AUTO, TENSORFLOW, Buffer, Engine
+from roadmark.inference.engine import AUTO, RAW_FOLDER, TENSORFLOW, Buffer, Engine
+from roadmark.odapi import door
 
-RAW_FOLDER = "raw"
+# Imports TensorFlow quietly, and so that the OD API may still be used in the same process; the OD
+# API itself is not imported.
+door.open()
+
+import tensorflow as tf  # noqa: E402
 
 
 class TensorFlowEngine(Engine):

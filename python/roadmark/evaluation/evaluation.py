@@ -1,0 +1,147 @@
+"""What an evaluation found, and how it is shown: a table, JSON, TensorBoard."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from roadmark import atomic
+from roadmark.evaluation.coco import BOXES, MASKS, CocoMetrics
+
+_TITLES = {BOXES: "boxes", MASKS: "masks"}
+# As object_detection/metrics/coco_tools.py names them, so that charts of both line up.
+_TAG_PREFIXES = {BOXES: "DetectionBoxes_", MASKS: "DetectionMasks_"}
+_TAGS = {
+    "mAP": "Precision/mAP",
+    "AP50": "Precision/mAP@.50IOU",
+    "AP75": "Precision/mAP@.75IOU",
+    "AP_small": "Precision/mAP (small)",
+    "AP_medium": "Precision/mAP (medium)",
+    "AP_large": "Precision/mAP (large)",
+    "AR1": "Recall/AR@1",
+    "AR10": "Recall/AR@10",
+    "AR100": "Recall/AR@100",
+    "AR_small": "Recall/AR@100 (small)",
+    "AR_medium": "Recall/AR@100 (medium)",
+    "AR_large": "Recall/AR@100 (large)",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        model: What was evaluated: a checkpoint or an exported folder.
+        records: Files that were evaluated on, as the user named them.
+        step: Training step of the weights.
+        metrics: See `CocoMetrics`.
+        losses: Mean over the pictures of each validation loss, by name; empty for an export.
+    """
+
+    model: str
+    records: str
+    step: int
+    metrics: CocoMetrics
+    losses: Mapping[str, float]
+
+
+def print_tables(evaluation: Evaluation, console: Console | None = None) -> None:
+    """Prints the metrics, those of each class, and the losses."""
+    console = console or Console()
+    metrics = evaluation.metrics
+    console.print(
+        f"{evaluation.model}, step {evaluation.step}: "
+        f"{metrics.images} pictures with {metrics.objects} objects of {evaluation.records}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(_summary_table(metrics))
+    for kind, rows in metrics.per_class.items():
+        console.print(_class_table(_TITLES[kind], rows))
+    if evaluation.losses:
+        console.print(_loss_table(evaluation.losses))
+
+
+def write_json(evaluation: Evaluation, path: str | Path) -> None:
+    """Writes everything as JSON; a metric that no object bears on is null."""
+    content = _without_nan(dataclasses.asdict(evaluation))
+    atomic.write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_scalars(evaluation: Evaluation, folder: str | Path) -> None:
+    """Writes metrics and losses as TensorBoard scalars at the step of the weights.
+
+    Args:
+        evaluation: What to write.
+        folder: A TensorBoard run; `eval` beside the training's own run puts validation and
+            training losses into the same charts.
+    """
+    from tensorboard.compat.proto import event_pb2, summary_pb2
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    values = [
+        summary_pb2.Summary.Value(tag=tag, simple_value=value)
+        for tag, value in scalars(evaluation).items()
+    ]
+    writer = EventFileWriter(str(folder))
+    writer.add_event(
+        event_pb2.Event(step=evaluation.step, summary=summary_pb2.Summary(value=values))
+    )
+    writer.close()
+
+
+def scalars(evaluation: Evaluation) -> dict[str, float]:
+    """Every metric that is defined, and every loss, by its TensorBoard tag."""
+    values = dict(evaluation.losses)
+    for kind, summary in evaluation.metrics.summary.items():
+        for name, value in summary.items():
+            values[_TAG_PREFIXES[kind] + _TAGS[name]] = value
+    for kind, rows in evaluation.metrics.per_class.items():
+        for name, row in rows.items():
+            values[f"{_TAG_PREFIXES[kind]}PerformanceByCategory/mAP/{name}"] = row["AP"]
+    return {tag: value for tag, value in values.items() if not math.isnan(value)}
+
+
+def _summary_table(metrics: CocoMetrics) -> Table:
+    table = Table(title="COCO metrics", title_justify="left")
+    table.add_column("")
+    for kind in metrics.summary:
+        table.add_column(_TITLES[kind], justify="right")
+    for name in _TAGS:
+        table.add_row(name, *(_shown(summary[name]) for summary in metrics.summary.values()))
+    return table
+
+
+def _class_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title=f"per class ({title})", title_justify="left")
+    for column in ("class", "objects", "AP", "AP50", "AR100"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for name, row in rows.items():
+        values = (_shown(row[key]) for key in ("AP", "AP50", "AR100"))
+        table.add_row(name, str(row["objects"]), *values)
+    return table
+
+
+def _loss_table(losses: Mapping[str, float]) -> Table:
+    table = Table(title="validation losses", title_justify="left")
+    table.add_column("loss")
+    table.add_column("mean", justify="right")
+    for name, value in losses.items():
+        table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def _shown(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,153 @@
+"""Whether an exported folder's raw network and native post-processing give the stock results."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from roadmark.detections import Detections
+from roadmark.inference.detector import Detector
+from roadmark.manifest import ONE_STAGE
+from roadmark.ops import box_coder
+from roadmark.ops.nms import iou
+from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, convert_scores
+
+STOCK_FOLDER = "saved_model"
+
+MAX_SCORE_DIFFERENCE = 1e-3
+MAX_CORNER_DIFFERENCE = 1.0
+# Below this, which of two nearly equal boxes survives suppression may hang on the last bit.
+CERTAIN_SCORE = 0.3
+_MATCHING_IOU = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How far raw and stock are apart, at most, over some pictures.
+
+    Attributes:
+        images: Number of pictures.
+        boxes: Number of boxes scored above `CERTAIN_SCORE` that were matched one to one.
+        unmatched: Number of such boxes that either side has alone.
+        score: Largest difference of scores, of all anchors (one stage) and of matched boxes.
+        corner: Largest difference of a corner's coordinate, likewise, in pixels.
+    """
+
+    images: int
+    boxes: int
+    unmatched: int
+    score: float
+    corner: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether they agree within the bounds."""
+        return (
+            not self.unmatched
+            and self.score <= MAX_SCORE_DIFFERENCE
+            and self.corner <= MAX_CORNER_DIFFERENCE
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.images} pictures: largest difference {self.score:.2g} in scores (allowed "
+            f"{MAX_SCORE_DIFFERENCE:g}), {self.corner:.2g} px in corners (allowed "
+            f"{MAX_CORNER_DIFFERENCE:g}); of the boxes above {CERTAIN_SCORE:g}, {self.boxes} "
+            f"matched, {self.unmatched} unmatched"
+        )
+
+
+def measure(folder: str | Path, images: Sequence[np.ndarray]) -> Agreement:
+    """Runs both SavedModels of an exported folder on pictures.
+
+    Args:
+        folder: As `roadmark.export` writes it.
+        images: uint8 `[H, W, 3]` RGB each.
+    """
+    detector = Detector.load(folder, engine="tensorflow", device="cpu")
+    import tensorflow as tf
+
+    stock = tf.saved_model.load(str(Path(folder) / STOCK_FOLDER)).signatures["serving_default"]
+    parts = []
+    for image in images:
+        outputs = stock(input_tensor=tf.constant(image[np.newaxis]))
+        expected = {name: value.numpy()[0] for name, value in outputs.items()}
+        parts.append(_measure_one(detector, image, expected))
+    return Agreement(
+        images=len(parts),
+        boxes=sum(part.boxes for part in parts),
+        unmatched=sum(part.unmatched for part in parts),
+        score=max(part.score for part in parts),
+        corner=max(part.corner for part in parts),
+    )
+
+
+def _measure_one(detector: Detector, image: np.ndarray, stock: dict[str, np.ndarray]) -> Agreement:
+    submitted = detector.submit([image])
+    raw = detector.outputs(submitted)
+    found = detector.postprocess(raw, submitted)[0]
+    compared = match(found, stock_detections(stock, image.shape[:2]))
+    if detector.manifest.postprocess.architecture != ONE_STAGE:
+        return compared
+    score, corner = _before_suppression(detector, raw, stock)
+    return dataclasses.replace(
+        compared, score=max(score, compared.score), corner=max(corner, compared.corner)
+    )
+
+
+def stock_detections(outputs: dict[str, np.ndarray], size: tuple[int, int]) -> Detections:
+    """One picture's outputs of a stock SavedModel as `Detections`.
+
+    Args:
+        outputs: Without the batch dimension.
+        size: `(height, width)` of the picture in pixels.
+    """
+    count = int(outputs["num_detections"])
+    return Detections(
+        boxes=outputs["detection_boxes"][:count] * np.float32((*size, *size)),
+        scores=outputs["detection_scores"][:count],
+        classes=outputs["detection_classes"][:count].astype(np.int32),
+    )
+
+
+def match(found: Detections, expected: Detections) -> Agreement:
+    """Pairs boxes of one picture by class and overlap, best scores first."""
+    certain = found.select(found.scores > CERTAIN_SCORE)
+    free = np.ones(len(expected), bool)
+    pairs = []
+    overlaps = iou(certain.boxes, expected.boxes)
+    for index in range(len(certain)):
+        fits = free & (expected.classes == certain.classes[index])
+        candidates = np.where(fits, overlaps[index], 0)
+        best = int(candidates.argmax()) if len(candidates) else 0
+        if len(candidates) and candidates[best] >= _MATCHING_IOU:
+            free[best] = False
+            pairs.append((index, best))
+    mine, theirs = np.array(pairs, np.int64).reshape(-1, 2).T
+    alone = np.count_nonzero(free & (expected.scores > CERTAIN_SCORE))
+    return Agreement(
+        images=1,
+        boxes=len(pairs),
+        unmatched=len(certain) - len(pairs) + int(alone),
+        score=_largest(certain.scores[mine] - expected.scores[theirs]),
+        corner=_largest(certain.boxes[mine] - expected.boxes[theirs]),
+    )
+
+
+def _before_suppression(
+    detector: Detector, raw: dict[str, np.ndarray], stock: dict[str, np.ndarray]
+) -> tuple[float, float]:
+    spec, size = detector.manifest.postprocess, detector.manifest.input
+    scores = convert_scores(raw[CLASS_LOGITS][0], spec)
+    boxes = box_coder.decode(raw[BOX_ENCODINGS][0], detector.anchors, spec.box_coder.scale_factors)
+    stock_scores = stock["raw_detection_scores"][:, int(spec.background_column) :]
+    pixels = np.float32((size.height, size.width) * 2)
+    return (
+        _largest(scores - stock_scores),
+        _largest((boxes - stock["raw_detection_boxes"]) * pixels),
+    )
+
+
+def _largest(differences: np.ndarray) -> float:
+    return float(np.abs(differences).max(initial=0))
