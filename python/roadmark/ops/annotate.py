@@ -117,9 +117,13 @@ def _check(image: np.ndarray, detections: Detections, in_place: bool) -> None:
 
 
 def _blend(canvas: np.ndarray, mask: np.ndarray, colour: Colour) -> None:
-    covered = canvas[mask].astype(np.float32)
-    mixed = covered + (np.array(colour, np.float32) - covered) * _MASK_OPACITY
-    canvas[mask] = np.rint(mixed).astype(np.uint8)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return
+    around = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part, covered = canvas[around], mask[around][..., None]
+    mixed = part + (np.array(colour, np.float32) - part) * np.float32(_MASK_OPACITY)
+    np.copyto(part, np.rint(mixed).astype(np.uint8), where=covered)
 
 
 def _pixel_box(box: np.ndarray) -> tuple[int, int, int, int]:

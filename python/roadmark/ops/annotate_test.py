@@ -121,6 +121,15 @@ def test_tag_stands_where_it_hides_least(box, rows):
     assert not touched.any()
 
 
+def test_empty_mask_changes_nothing():
+    image = street()
+    masks = np.zeros((1, 320, 480), bool)
+    with_mask = annotate.draw(image, found([100, 50, 200, 300], masks=masks), _NAMES)
+    np.testing.assert_array_equal(
+        with_mask, annotate.draw(image, found([100, 50, 200, 300]), _NAMES)
+    )
+
+
 def test_best_object_is_drawn_on_top():
     image = street()
     overlapping = found([100, 50, 200, 300], [100, 50, 200, 300], classes=[1, 2])

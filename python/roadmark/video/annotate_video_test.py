@@ -100,6 +100,13 @@ def test_truncated_video_leaves_a_playable_part_and_nothing_else(tmp_path):
     assert len(json.loads((tmp_path / "b.partial.json").read_text())["images"]) == played
 
 
+def test_name_with_a_time_in_it_is_a_file_name(tmp_path, monkeypatch):
+    clips.make(tmp_path / "a.mp4").rename(tmp_path / "12:30:00.mp4")
+    monkeypatch.chdir(tmp_path)
+    annotate_video("12:30:00.mp4", "12:30:00.annotated.mp4", nothing, _NAMES)
+    assert names_in(tmp_path) == ["12:30:00.annotated.mp4", "12:30:00.mp4"]
+
+
 def test_whole_video_removes_the_part_of_an_earlier_attempt(tmp_path):
     source = clips.make(tmp_path / "a.mp4")
     (tmp_path / "out.partial.mp4").write_bytes(b"old")

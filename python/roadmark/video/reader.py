@@ -13,6 +13,7 @@ from av.format import Flags
 from av.stream import Disposition
 
 from roadmark.errors import UserError
+from roadmark.video.clock import Clock
 from roadmark.video.colour import Colour
 
 _GIF_TRAILER = b";"
@@ -91,6 +92,7 @@ class VideoReader:
         try:
             self._stream = _video_stream(self._container, self.path)
             self.sound = tuple(self._container.streams.audio)
+            self._clock = Clock(self._stream.time_base, self._rate)
             self._items = self._read()
             self.info, self._first = self._look_at_first_frame()
         except BaseException:
@@ -136,7 +138,7 @@ class VideoReader:
             width=width,
             height=height,
             rate=self._rate,
-            time_base=self._stream.time_base,
+            time_base=self._clock.time_base,
             sample_aspect_ratio=self._aspect,
             colour=self._colour,
             frames=self._frame_count(),
@@ -153,27 +155,20 @@ class VideoReader:
         return round(end * self._rate) if end else None
 
     def _read(self) -> Iterator[Frame | av.Packet]:
-        last_pts, longest, end = None, Fraction(0), Fraction(0)
-        decoded = self._decode()
-        for index, item in _numbered(decoded):
+        start = self.start_of(self._stream)
+        previous, longest, end = None, Fraction(0), Fraction(0)
+        for index, item in _numbered(self._decode()):
             if isinstance(item, av.Packet):
                 yield item
                 continue
-            pts = self._time_of(item, last_pts)
-            if last_pts is not None:
-                longest = max(longest, (pts - last_pts) * self._stream.time_base)
-            duration = item.duration * self._stream.time_base or 1 / self._rate
-            last_pts, end = pts, pts * self._stream.time_base + duration
-            yield Frame(index, pts, float(pts * self._stream.time_base), self._upright(item))
+            pts = self._clock.tick(None if item.pts is None else item.pts - start)
+            seconds = pts * self._clock.time_base
+            if previous is not None:
+                longest = max(longest, seconds - previous)
+            previous = seconds
+            end = seconds + (item.duration * self._stream.time_base or 1 / self._rate)
+            yield Frame(index, pts, float(seconds), self._upright(item))
         self.stopped = self.stopped or self._missing_end(end, longest)
-
-    def _time_of(self, frame: av.VideoFrame, last_pts: int | None) -> int:
-        pts = None if frame.pts is None else frame.pts - self.start_of(self._stream)
-        if last_pts is None:
-            return pts or 0
-        if pts is None:
-            return last_pts + max(1, round(1 / self._rate / self._stream.time_base))
-        return max(pts, last_pts + 1)
 
     def _upright(self, frame: av.VideoFrame) -> np.ndarray:
         quarter_turns = round(frame.rotation / 90) % 4
@@ -216,7 +211,7 @@ class VideoReader:
     def _decode_packet(self, packet: av.Packet) -> list[av.VideoFrame]:
         try:
             frames = self._stream.codec_context.decode(packet if packet.size else None)
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             self.skipped += 1
             self._ends_damaged = True
             return []
@@ -269,7 +264,8 @@ def _open(path: Path) -> av.container.InputContainer:
     if path.is_file() and not path.stat().st_size:
         raise UserError(path, "is empty (0 bytes)", "get a whole copy of the file")
     try:
-        return av.open(str(path))
+        # Absolute, because FFmpeg takes what stands before a colon for the name of a protocol.
+        return av.open(str(path.absolute()))
     except av.error.InvalidDataError:
         raise UserError(
             path, "is not a video that can be read, or has lost its index", "get a whole copy of it"

@@ -53,7 +53,7 @@ def test_varying_frame_rate_keeps_its_times(tmp_path):
     times = [0, 40, 80, 200, 233, 900]
     clip = clips.make(tmp_path / "a.mkv", frames=6, pts=times, time_base=Fraction(1, 1000))
     reader, frames, _ = read(clip)
-    assert [frame.pts for frame in frames] == times
+    np.testing.assert_allclose([frame.time_s * 1000 for frame in frames], times, atol=0.5)
     assert reader.stopped is None
 
 

@@ -58,13 +58,13 @@ class VideoWriter:
     def __init__(
         self, path: Path, source: VideoInfo, sound: Sequence[av.AudioStream], report: Report
     ) -> None:
-        self.path = path
+        self.path = path.absolute()
         self.frames = 0
         self._source = source
         self._failed = False
         self._first_tick = self._last_tick = 0
         self._last_sound: dict[int, int] = {}
-        self._container = av.open(str(path), "w")
+        self._container = av.open(str(self.path), "w")
         self._stream = self._add_video(report)
         self._tracks = self._add_sound(sound, report)
 

@@ -57,8 +57,10 @@ def test_every_file_type_keeps_rate_times_and_picture(tmp_path, suffix):
     )
 
 
-def test_mp4_keeps_2997_exactly(tmp_path):
-    copy(clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4")
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi"])
+def test_mp4_keeps_2997_exactly(tmp_path, name):
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    copy(clips.make(tmp_path / name, codec=codec), tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
         stream = container.streams.video[0]
         assert stream.average_rate == Fraction(30000, 1001)
@@ -69,7 +71,7 @@ def test_varying_rate_stays_varying(tmp_path):
     ticks = [0, 40, 80, 200, 233, 900]
     source = clips.make(tmp_path / "a.mkv", frames=6, pts=ticks, time_base=Fraction(1, 1000))
     copy(source, tmp_path / "out.mp4")
-    np.testing.assert_allclose(times(tmp_path / "out.mp4"), np.array(ticks) / 1000, atol=1e-6)
+    np.testing.assert_allclose(times(tmp_path / "out.mp4"), np.array(ticks) / 1000, atol=5e-4)
 
 
 @pytest.mark.parametrize(
