@@ -64,6 +64,7 @@ def check(pattern: str, label_map: str | None, num_classes: int | None) -> Check
 
 
 def _text(files: list[Path], pictures: int, ledger: Ledger) -> str:
-    lines = [f"{len(files)} files, {pictures} annotated pictures"]
-    lines += ledger.lines(examples=_EXAMPLES) or ["nothing wrong"]
+    found = ledger.lines(examples=_EXAMPLES)
+    verdict = "prepare --from=tfrecord would change this:" if found else "nothing wrong"
+    lines = [f"{len(files)} files, {pictures} annotated pictures", verdict, *found]
     return "\n".join(lines) + "\n"

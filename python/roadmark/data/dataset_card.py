@@ -98,9 +98,12 @@ def build(
         "schema": 1,
         "source": source,
         "classes": [
-            {"id": category.id, "name": category.name, "original_id": original_ids[category.name]}
+            {
+                "id": category.id,
+                "name": category.name,
+                "original_id": original_ids.get(category.name),
+            }
             for category in label_map.categories
-            if category.name in original_ids
         ],
         "splits": {split: counts.as_dict(names) for split, counts in statistics.items()},
         "findings": {

@@ -17,8 +17,6 @@ _BACKGROUND = (24, 24, 26)
 _TEXT = (230, 230, 230)
 _FONT_SIZE = 12
 _JPEG_QUALITY = 88
-# Smaller than this, in pixels of the sheet, a box has no room for its name.
-_NAMED_SIDE = 24
 
 
 def write(samples: Sequence[tuple[str, AnnotatedImage]], path: Path) -> None:
@@ -28,30 +26,38 @@ def write(samples: Sequence[tuple[str, AnnotatedImage]], path: Path) -> None:
         samples: Captions (the split, say) and pictures.
         path: A .jpg file.
     """
-    width, height = _CELL
-    rows = -(-len(samples) // _COLUMNS)
-    sheet = Image.new("RGB", (_COLUMNS * width, rows * (height + _CAPTION_HEIGHT)), _BACKGROUND)
-    for number, (caption, image) in enumerate(samples):
-        row, column = divmod(number, _COLUMNS)
-        corner = column * width, row * (height + _CAPTION_HEIGHT)
-        _paste(sheet, corner, caption, image)
+    pictures = [(caption, image, _drawn(image)) for caption, image in samples]
+    rows = [pictures[n : n + _COLUMNS] for n in range(0, len(pictures), _COLUMNS)]
+    heights = [max(picture.height for *_, picture in row) + _CAPTION_HEIGHT for row in rows]
+    sheet = Image.new("RGB", (_COLUMNS * _CELL[0], sum(heights)), _BACKGROUND)
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        for column, (caption, image, picture) in enumerate(row):
+            left = column * _CELL[0]
+            sheet.paste(picture, (left + (_CELL[0] - picture.width) // 2, top))
+            _caption(sheet, (left + 4, top + height - _CAPTION_HEIGHT + 2), caption, image)
+        top += height
     sheet.save(path, quality=_JPEG_QUALITY)
 
 
-def _paste(
+def _caption(
     sheet: Image.Image, corner: tuple[int, int], caption: str, image: AnnotatedImage
 ) -> None:
+    font = ImageFont.load_default(_FONT_SIZE)
+    name, room = image.filename, _CELL[0] - 8
+    if font.getlength(f"{caption}: {name}") > room:
+        while font.getlength(f"{caption}: ...{name}") > room:
+            name = name[1:]
+        name = f"...{name}"
+    ImageDraw.Draw(sheet).text(corner, f"{caption}: {name}", _TEXT, font)
+
+
+def _drawn(image: AnnotatedImage) -> Image.Image:
     picture = Image.fromarray(image_file.to_array(image.encoded))
     picture.thumbnail(_CELL)
     picture = _with_masks(picture, image)
     _draw_boxes(picture, image)
-    left, top = corner
-    sheet.paste(picture, (left + (_CELL[0] - picture.width) // 2, top))
-    font = ImageFont.load_default(_FONT_SIZE)
-    text = f"{caption}: {image.filename}"
-    while font.getlength(text) > _CELL[0] - 8:
-        text = f"{caption}: ...{text[len(caption) + 8 :]}"
-    ImageDraw.Draw(sheet).text((left + 4, top + _CELL[1] + 2), text, _TEXT, font)
+    return picture
 
 
 def _with_masks(picture: Image.Image, image: AnnotatedImage) -> Image.Image:
@@ -71,8 +77,8 @@ def _draw_boxes(picture: Image.Image, image: AnnotatedImage) -> None:
         draw.rectangle(
             (xmin, ymin, max(xmax - 1, xmin), max(ymax - 1, ymin)), outline=colour, width=2
         )
-        if xmax - xmin >= _NAMED_SIDE:
-            name = image.class_names[index]
-            at = (xmin + 3, ymin + 1)
+        name, at = image.class_names[index], (xmin + 3, ymin + 1)
+        # Small boxes go without a name, which would hide them and their neighbours.
+        if xmax - xmin > font.getlength(name):
             draw.rectangle(draw.textbbox(at, name, font), fill=colour)
             draw.text(at, name, annotate.text_colour(colour), font)

@@ -76,7 +76,20 @@ def render_clip(path: str | os.PathLike, seconds: float, seed: int) -> list[Fram
         The truth of each frame.
     """
     with atomic_path(Path(path)) as temporary:
-        return _encode(temporary, render_frames(seconds, seed))
+        return _encode(temporary, render_frames(seconds, seed), _comment(seconds, seed))
+
+
+def is_clip(path: str | os.PathLike, seconds: float, seed: int) -> bool:
+    """Whether the file at `path` is what `render_clip` writes for these arguments."""
+    try:
+        with av.open(os.fspath(path)) as container:
+            return container.metadata.get("comment") == _comment(seconds, seed)
+    except (OSError, av.FFmpegError):
+        return False
+
+
+def _comment(seconds: float, seed: int) -> str:
+    return f"Roadmark synthetic clip, {seconds:g} s, seed {seed}"
 
 
 def render_frames(seconds: float, seed: int) -> Iterator[Scene]:
@@ -98,9 +111,10 @@ def render_frames(seconds: float, seed: int) -> Iterator[Scene]:
         yield compose(street, camera, present, noise, cloud_seed, advance)
 
 
-def _encode(path: Path, frames: Iterator[Scene]) -> list[FrameTruth]:
+def _encode(path: Path, frames: Iterator[Scene], comment: str) -> list[FrameTruth]:
     truths = []
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        container.metadata["comment"] = comment
         stream = container.add_stream("libx264", rate=Fraction(FRAMES_PER_SECOND))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.options = {"crf": _QUALITY}

@@ -58,3 +58,14 @@ def test_tracks_last_and_move_little_between_frames(clip):
     moved = np.concatenate(jumps)
     assert moved.max() > 0.5
     assert np.percentile(moved, 95) < 12
+
+
+def test_the_file_tells_what_it_is(clip, tmp_path):
+    path, _ = clip
+    other = tmp_path / "other.mp4"
+    other.write_bytes(b"not a video")
+    assert synthetic_clip.is_clip(path, _SECONDS, seed=3)
+    assert not synthetic_clip.is_clip(path, _SECONDS, seed=4)
+    assert not synthetic_clip.is_clip(path, 3.0, seed=3)
+    assert not synthetic_clip.is_clip(other, _SECONDS, seed=3)
+    assert not synthetic_clip.is_clip(tmp_path / "none.mp4", _SECONDS, seed=3)

@@ -36,9 +36,13 @@ class Request:
         Raises:
             UserError: It is none.
         """
-        path = Path(self.input)
-        if not self.input or not path.is_dir():
+        if not self.input:
             raise UserError(
-                f"--input={self.input}", "no such folder", "name the folder with the data set"
+                "--input",
+                "not given",
+                "name the data set's folder, or render one with --from=synthetic",
             )
+        path = Path(self.input)
+        if not path.is_dir():
+            raise UserError(self.input, "no such folder", "name the data set's folder")
         return path
