@@ -18,7 +18,7 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 from object_detection import inputs  # noqa: E402
 from object_detection.builders import decoder_builder  # noqa: E402
 
-from roadmark.odapi import seeded_augmentation  # noqa: E402
+from roadmark.odapi import seeded_augmentation, tracing  # noqa: E402
 
 _PREFETCHED_BATCHES = 4
 
@@ -73,11 +73,7 @@ def _read(read_example: Callable[[int], bytes], position: tf.Tensor) -> tf.Tenso
 
 
 def _map(positions: tf.data.Dataset, example: Callable, threads: int) -> tf.data.Dataset:
-    # The OD API builds graphs without Python control flow on tensors; skipping AutoGraph saves
-    # seconds of tracing.
-    function = tf.function(example, autograph=False).get_concrete_function(
-        tf.TensorSpec([], tf.int64)
-    )
+    function = tracing.trace(example, tf.TensorSpec([], tf.int64))
     random_ops = seeded_augmentation.stateful_random_ops(function.graph)
     if random_ops:
         raise AssertionError(f"augmentation draws from global state: {', '.join(random_ops)}")

@@ -12,6 +12,8 @@ from object_detection import model_lib  # noqa: E402
 from object_detection.builders import optimizer_builder  # noqa: E402
 from object_detection.core import standard_fields  # noqa: E402
 
+from roadmark.odapi import tracing  # noqa: E402
+
 _Fields = standard_fields.InputDataFields
 
 TOTAL_LOSS = "total_loss"
@@ -44,19 +46,20 @@ def build_variables(model: Any) -> None:
     Nothing is computed: tracing is enough.
     """
 
-    @tf.function(autograph=False)
-    def predict():
+    def predict() -> None:
         images, shapes = model.preprocess(tf.zeros([1, 64, 64, 3]))
         model.predict(images, shapes)
 
     was_training = model._is_training
     _set_training(model, False)
-    predict.get_concrete_function()
+    tracing.trace(predict)
     _set_training(model, was_training)
 
 
 class TrainStep:
     """A compiled training step over a distribution strategy.
+
+    Making one makes every variable of the model and the optimizer, and runs nothing.
 
     Args:
         config: A `TrainEvalPipelineConfig`.
@@ -65,6 +68,7 @@ class TrainStep:
         learning_rate: Likewise.
         step: int64 scalar, counted up by every call.
         strategy: Where to run.
+        batch_spec: The dataset's `element_spec`.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class TrainStep:
         learning_rate: Any,
         step: tf.Variable,
         strategy: tf.distribute.Strategy,
+        batch_spec: Any,
     ):
         self._train_config = config.train_config
         self._model = model
@@ -82,15 +87,7 @@ class TrainStep:
         self._learning_rate = learning_rate
         self._step = step
         self._strategy = strategy
-        self._compiled = tf.function(self._distributed, autograph=False)
-
-    def trace(self, batch_spec: Any) -> None:
-        """Builds the graph and with it every variable, without running a step.
-
-        Args:
-            batch_spec: The dataset's `element_spec`.
-        """
-        self._compiled = self._compiled.get_concrete_function(*batch_spec)
+        self._compiled = tracing.trace(self._distributed, *batch_spec)
 
     def __call__(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
         """Takes one step.

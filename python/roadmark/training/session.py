@@ -66,9 +66,14 @@ class Session:
         )
         self._batches = self.strategy.experimental_distribute_dataset(dataset)
         self._train_step = train_step.TrainStep(
-            config, self.model, optimizer, rate, self._step, self.strategy
+            config,
+            self.model,
+            optimizer,
+            rate,
+            self._step,
+            self.strategy,
+            self._batches.element_spec,
         )
-        self._train_step.trace(self._batches.element_spec)
 
     def _restore(self, config: Any, resume: Path | None) -> Restored | None:
         train = config.train_config

@@ -1,0 +1,94 @@
+"""Which checkpoints count, and which one a path means; nothing here needs TensorFlow."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from roadmark.errors import UserError
+from roadmark.odapi import checkpoints
+from roadmark.odapi.checkpoints import Restored
+
+
+def _write(run: Path, step: int, index: bool = True, data: bool = True) -> None:
+    folder = checkpoints.folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    if index:
+        (folder / f"ckpt-{step}.index").touch()
+    if data:
+        (folder / f"ckpt-{step}.data-00000-of-00001").touch()
+
+
+@pytest.mark.parametrize(
+    ("index", "data"),
+    [
+        pytest.param(False, True, id="interrupted before its index"),
+        pytest.param(True, False, id="copied without its data"),
+    ],
+)
+def test_an_incomplete_checkpoint_is_never_picked(tmp_path, index, data):
+    _write(tmp_path, 20)
+    _write(tmp_path, 40, index=index, data=data)
+    (checkpoints.folder(tmp_path) / ".writing").mkdir()
+    assert checkpoints.latest(tmp_path).name == "ckpt-20"
+
+
+def test_steps_are_compared_as_numbers(tmp_path):
+    for step in (1000, 200, 90):
+        _write(tmp_path, step)
+    assert [checkpoints.step_of(prefix) for prefix in checkpoints.complete(tmp_path)] == [
+        90,
+        200,
+        1000,
+    ]
+
+
+def test_pruning_keeps_the_newest(tmp_path):
+    for step in (1, 2, 3):
+        _write(tmp_path, step)
+    checkpoints.prune(tmp_path, keep=2)
+    left = sorted(path.name for path in checkpoints.folder(tmp_path).iterdir())
+    assert left == [
+        "ckpt-2.data-00000-of-00001",
+        "ckpt-2.index",
+        "ckpt-3.data-00000-of-00001",
+        "ckpt-3.index",
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("", id="a run folder"),
+        pytest.param("checkpoints", id="its folder of checkpoints"),
+        pytest.param("checkpoints/ckpt-20", id="a prefix"),
+        pytest.param("checkpoints/ckpt-20.index", id="an index file"),
+    ],
+)
+def test_a_path_means_the_checkpoint_that_the_user_thinks_of(tmp_path, path):
+    _write(tmp_path, 20)
+    assert checkpoints.resolve(tmp_path / path) == checkpoints.folder(tmp_path) / "ckpt-20"
+
+
+@pytest.mark.parametrize("path", ["", "ckpt-0", "absent"])
+def test_a_path_without_a_checkpoint_is_named(tmp_path, path):
+    with pytest.raises(UserError, match=str(tmp_path / path)):
+        checkpoints.resolve(tmp_path / path)
+
+
+def test_the_account_names_groups_and_shapes():
+    account = Restored(
+        Path("ckpt-0"),
+        matched=("backbone/conv/kernel",),
+        missing=("head/box/kernel", "head/box/bias"),
+        mismatched={"head/class/kernel": ((3, 3, 8, 91), (3, 3, 8, 4))},
+    )
+    assert account.lines() == [
+        "ckpt-0: restored 1 of 4 variables",
+        "  not in the checkpoint: head/box (2 variables)",
+        "  another shape: head/class (1 variables, such as (3, 3, 8, 91) there, (3, 3, 8, 4) here)",
+    ]
+
+
+def test_importing_it_does_not_import_tensorflow():
+    assert "tensorflow" not in sys.modules

@@ -1,0 +1,266 @@
+"""Training from records to checkpoints, at a tiny size: resumption, signals, restoring."""
+
+import dataclasses
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roadmark.errors import UserError
+from roadmark.odapi import checkpoints
+from roadmark.testing import small_records
+from roadmark.training import loop, metrics
+from roadmark.training.options import TrainOptions
+
+ROOT = Path(__file__).resolve().parents[3]
+SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
+TINY = (
+    f"{SIZE}.height=64",
+    f"{SIZE}.width=64",
+    "model.ssd.feature_extractor.depth_multiplier=0.25",
+    "train_config.data_augmentation_options=[{random_horizontal_flip {}}, {random_crop_image {}}]",
+)
+STEPS = 30
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory) -> TrainOptions:
+    records = small_records.write(tmp_path_factory.mktemp("records"), count=7)
+    return TrainOptions(
+        config=ROOT / "configs" / "quickstart.config",
+        train_records=f"{records}/train-*",
+        label_map=records / "label_map.pbtxt",
+        model_dir=tmp_path_factory.mktemp("runs") / "whole",
+        steps=STEPS,
+        batch_size=2,
+        overrides=TINY,
+        checkpoint_every=10,
+        keep_checkpoints=2,
+        log_every=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(options):
+    return loop.train(options)
+
+
+def _command(options: TrainOptions) -> list[str]:
+    flags = [
+        f"--{name}={getattr(options, name)}"
+        for name in ("config", "train_records", "label_map", "model_dir", "steps", "batch_size")
+    ]
+    flags += [f"--set={override}" for override in options.overrides]
+    return [sys.executable, str(ROOT / "python" / "train.py"), "--log_every=1", *flags]
+
+
+def _wait_for_rows(run: Path, count: int) -> None:
+    deadline = time.monotonic() + 300
+    while len(metrics.read(run / "metrics.csv")) < count:
+        assert time.monotonic() < deadline, "no metrics appeared"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def stopped(options, whole) -> tuple[TrainOptions, subprocess.CompletedProcess]:
+    """A run that SIGTERM stopped, and its process."""
+    part = dataclasses.replace(options, model_dir=whole.run.parent / "parts")
+    process = subprocess.Popen(
+        _command(part),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _wait_for_rows(part.model_dir, 3)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=300)
+    return part, subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def test_a_run_leaves_what_the_other_commands_need(options, whole):
+    assert (whole.step, whole.exit_code) == (STEPS, 0)
+    assert [prefix.name for prefix in checkpoints.complete(whole.run)] == ["ckpt-20", "ckpt-30"]
+    found = {path.name for path in whole.run.iterdir()}
+    assert found == {
+        "checkpoints",
+        "label_map.pbtxt",
+        "metrics.csv",
+        "pipeline.config",
+        "tensorboard",
+        "versions.json",
+    }
+    assert (whole.run / "label_map.pbtxt").read_text() == small_records.LABEL_MAP
+    rows = metrics.read(whole.run / "metrics.csv")
+    assert [int(row["step"]) for row in rows] == list(range(1, STEPS + 1))
+    losses = [float(row["total_loss"]) for row in rows]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert {"localization_loss", "classification_loss", "regularization_loss"} < rows[0].keys()
+    assert {"learning_rate", "gradient_norm", "steps_per_second"} < rows[0].keys()
+
+
+def test_the_stock_tools_find_and_read_the_checkpoint(whole):
+    import tensorflow as tf
+
+    latest = tf.train.latest_checkpoint(str(checkpoints.folder(whole.run)))
+    assert latest == str(whole.checkpoint)
+    reader = tf.train.load_checkpoint(latest)
+    names = reader.get_variable_to_shape_map()
+    assert any(name.startswith("model/_feature_extractor/") for name in names)
+    assert int(reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE")) == STEPS
+
+
+def test_batch_norm_statistics_are_learnt(whole):
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(whole.checkpoint))
+    names = [
+        name
+        for name in reader.get_variable_to_shape_map()
+        if "moving_mean" in name and name.startswith("model/")
+    ]
+    assert len(names) > 50
+    assert all(np.abs(reader.get_tensor(name)).max() > 0 for name in names)
+
+
+def test_tensorboard_gets_every_value(whole):
+    import tensorflow as tf
+
+    (events,) = (whole.run / "tensorboard").iterdir()
+    tags = {
+        value.tag
+        for event in tf.compat.v1.train.summary_iterator(str(events))
+        for value in event.summary.value
+    }
+    assert tags == metrics.read(whole.run / "metrics.csv")[0].keys() - {"step"}
+
+
+def test_sigterm_leaves_a_checkpoint_and_says_how_to_resume(stopped):
+    options, process = stopped
+    assert process.returncode == 143, process.stderr
+    latest = checkpoints.latest(options.model_dir)
+    assert f"stopped by SIGTERM after step {checkpoints.step_of(latest)}" in process.stdout
+    assert f"{latest} is complete; repeat the command" in process.stdout
+    assert "Traceback" not in process.stderr
+
+
+def test_resumed_twice_it_ends_like_an_uninterrupted_run(stopped, whole, capsys):
+    options, _ = stopped
+    first = checkpoints.step_of(checkpoints.latest(options.model_dir))
+    # Ctrl-C, this time.
+    rows = first + 3
+
+    def interrupt() -> None:
+        _wait_for_rows(options.model_dir, rows)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    second = loop.train(options)
+    assert second.exit_code == 130
+    assert rows <= second.step < STEPS
+    assert f"ckpt-{first}" in capsys.readouterr().out
+    third = loop.train(options)
+    assert (third.step, third.exit_code) == (STEPS, 0)
+    ours, theirs = (
+        [float(row["total_loss"]) for row in metrics.read(run / "metrics.csv")]
+        for run in (third.run, whole.run)
+    )
+    # Float sums depend on the threads' order, so the losses drift apart slowly.
+    np.testing.assert_allclose(ours, theirs, rtol=0.05)
+
+
+def test_a_finished_run_is_left_alone(options, whole, capsys):
+    again = loop.train(options)
+    assert (again.step, again.checkpoint, again.metrics) == (STEPS, whole.checkpoint, {})
+    assert "give more --steps, or --restart" in capsys.readouterr().out
+
+
+def test_fine_tuning_tells_what_fitted(options, whole, capsys):
+    other_classes = dataclasses.replace(
+        options,
+        model_dir=whole.run.parent / "fine",
+        steps=1,
+        fine_tune_checkpoint=str(whole.run),
+        overrides=(
+            *TINY,
+            "model.ssd.num_classes=5",
+            "train_config.fine_tune_checkpoint_type=full",
+        ),
+    )
+    assert loop.train(other_classes).step == 1
+    told = capsys.readouterr().out
+    assert f"{whole.checkpoint}: restored" in told
+    assert "another shape: " in told
+    assert "ClassPredictor" in told
+
+
+def test_a_checkpoint_of_another_model_is_refused(options, whole):
+    wider = dataclasses.replace(
+        options,
+        model_dir=whole.run.parent / "wider",
+        fine_tune_checkpoint=str(whole.checkpoint),
+        overrides=(*TINY, "model.ssd.feature_extractor.depth_multiplier=0.5"),
+    )
+    with pytest.raises(UserError, match="a checkpoint of another model") as raised:
+        loop.train(wider)
+    assert str(whole.checkpoint) in str(raised.value)
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoints(options, whole, tmp_path):
+    import tensorflow as tf
+
+    checkpoint = tf.train.Checkpoint(weights=tf.Variable(tf.zeros([1000])))
+    kept = checkpoints.save(checkpoint, tmp_path, step=1, keep=3)
+    # What a full disk does, without needing one: writing past 2 kB fails.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with pytest.raises(UserError, match="step 2 could not be written"):
+            checkpoints.save(checkpoint, tmp_path, step=2, keep=3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert checkpoints.complete(tmp_path) == [kept]
+    assert {path.name for path in kept.parent.iterdir()} == {
+        "checkpoint",
+        "ckpt-1.data-00000-of-00001",
+        "ckpt-1.index",
+    }
+
+
+def test_an_image_that_cannot_be_decoded_is_named(options, tmp_path):
+    def cut(image):
+        return dataclasses.replace(image, encoded=image.encoded[:40])
+
+    records = small_records.write(tmp_path / "records", change=cut)
+    damaged = dataclasses.replace(
+        options, train_records=f"{records}/train-*", model_dir=tmp_path / "run"
+    )
+    with pytest.raises(UserError, match="cannot be decoded") as raised:
+        loop.train(damaged)
+    assert ".tfrecord: record" in str(raised.value)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(options, tmp_path):
+    exploding = dataclasses.replace(
+        options,
+        model_dir=tmp_path,
+        steps=None,
+        check_learning_rate=False,
+        overrides=(
+            *TINY,
+            "train_config.optimizer.momentum_optimizer.learning_rate"
+            ".constant_learning_rate.learning_rate=1e30",
+        ),
+    )
+    with pytest.raises(UserError, match=r"training step \d+: .*_loss is (nan|inf)"):
+        loop.train(exploding)
+    assert checkpoints.complete(tmp_path) == []
