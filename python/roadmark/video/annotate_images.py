@@ -4,7 +4,6 @@ import collections
 import contextlib
 import dataclasses
 import itertools
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,11 +11,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from roadmark.atomic import atomic_path
+from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.ops import annotate
-from roadmark.progress import track
+from roadmark.progress import Meter, track
 from roadmark.video.annotate_video import Detect
 from roadmark.video.detections_file import DetectionsFile
+from roadmark.video.partial import Report, print_report, refusing_disk, whole_or_partial
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _JPEG_QUALITY = 92
@@ -75,6 +76,7 @@ def annotate_images(
     names: Mapping[int, str],
     detections: str | Path | None = None,
     batch_size: int = 1,
+    report: Report = print_report,
 ) -> ImagesResult:
     """Draws what `detect` finds on pictures, upright as their EXIF orientation says.
 
@@ -89,38 +91,56 @@ def annotate_images(
         names: Class name by id.
         detections: Also writes all detections here, .json or .csv (see `DetectionsFile`).
         batch_size: Pictures per call of `detect`.
+        report: Takes notices for the user.
 
     Returns:
         Counts of what was written.
 
     Raises:
-        UserError: There are no pictures, `out` is `source`, or some pictures could not be read.
+        UserError: There are no pictures, `out` is `source` or cannot be written, or some pictures
+            could not be read.
     """
     source, out = Path(source), Path(out)
     paths = find_images(source, out)
     targets = _targets(source, out, paths)
     failures: list[str] = []
-    objects: collections.Counter[str] = collections.Counter()
-    written = 0
+    listings = [] if detections is None else [Path(detections)]
     with contextlib.ExitStack() as stack:
-        listing = None
-        if detections is not None:
-            temporary = stack.enter_context(atomic_path(detections))
-            listing = stack.enter_context(DetectionsFile(temporary, names))
+        stack.enter_context(refusing_disk(out))
+        temporary = stack.enter_context(whole_or_partial(listings, report))
+        files = [stack.enter_context(DetectionsFile(path, names)) for path in temporary]
         meter = stack.enter_context(track("annotating", len(paths), "pictures"))
+        output = _Output(source, targets, names, files, meter)
         readable = _readable(paths, failures)
-        for batch in iter(lambda: list(itertools.islice(readable, batch_size)), []):
+        while batch := list(itertools.islice(readable, batch_size)):
             found = detect([image for _, image in batch])
             for (path, image), one in zip(batch, found, strict=True):
-                _save(annotate.draw(image, one, names), targets[path])
-                objects.update(annotate.class_name(names, id_) for id_ in one.classes)
-                written += 1
-                meter.advance()
-                if listing is not None:
-                    listing.add(_name(source, path), image.shape[:2], one)
+                output.add(path, image, one)
     if failures:
         raise _unread(source, out, failures, len(paths))
-    return ImagesResult(written, objects)
+    return ImagesResult(output.images, output.objects)
+
+
+@dataclasses.dataclass
+class _Output:
+    """Where the pictures of one call go."""
+
+    source: Path
+    targets: Mapping[Path, Path]
+    names: Mapping[int, str]
+    listings: list[DetectionsFile]
+    meter: Meter
+    images: int = 0
+    objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+    def add(self, path: Path, image: np.ndarray, found: Detections) -> None:
+        _save(annotate.draw(image, found, self.names), self.targets[path])
+        name = path.name if self.source.is_file() else path.relative_to(self.source).as_posix()
+        for listing in self.listings:
+            listing.add(name, image.shape[:2], found)
+        self.objects.update(annotate.class_name(self.names, id_) for id_ in found.classes)
+        self.images += 1
+        self.meter.advance()
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -167,10 +187,6 @@ def _readable(paths: list[Path], failures: list[str]) -> Iterator[tuple[Path, np
 def _save(image: np.ndarray, path: Path) -> None:
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, quality=_JPEG_QUALITY)
-
-
-def _name(source: Path, path: Path) -> str:
-    return path.name if source.is_file() else os.fspath(path.relative_to(source).as_posix())
 
 
 def _unread(source: Path, out: Path, failures: list[str], total: int) -> UserError:

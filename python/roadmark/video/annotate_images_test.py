@@ -146,6 +146,8 @@ def test_interruption_leaves_whole_pictures_only(tmp_path):
         )
     assert names_in(tmp_path / "out") == ["0.jpg", "1.jpg"]
     assert not (tmp_path / "o.json").exists()
+    part = json.loads((tmp_path / "o.partial.json").read_text())
+    assert [image["file_name"] for image in part["images"]] == ["0.jpg", "1.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +159,7 @@ def test_interruption_leaves_whole_pictures_only(tmp_path):
         ("a.png", "out.mp4", "is not the name of a picture"),
         ("a.png", "a.png", "would replace the pictures themselves"),
         ("in", "in", "would replace the pictures themselves"),
+        ("in", "a.png/out", "cannot be written"),
     ],
 )
 def test_wrong_names_are_one_line(tmp_path, source, out, says):

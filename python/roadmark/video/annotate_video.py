@@ -14,7 +14,13 @@ from roadmark.errors import UserError
 from roadmark.ops import annotate
 from roadmark.progress import Meter, track
 from roadmark.video.detections_file import DetectionsFile
-from roadmark.video.partial import Report, partial_path, print_report, whole_or_partial
+from roadmark.video.partial import (
+    Report,
+    partial_path,
+    print_report,
+    refusing_disk,
+    whole_or_partial,
+)
 from roadmark.video.reader import Frame, VideoReader
 from roadmark.video.writer import VideoWriter, check_output
 
@@ -76,7 +82,11 @@ def annotate_video(
     source, out = Path(source), Path(out)
     check_output(out)
     files = [out] if detections is None else [out, Path(detections)]
-    with VideoReader(source) as reader, whole_or_partial(files, report) as temporary:
+    with (
+        VideoReader(source) as reader,
+        refusing_disk(out),
+        whole_or_partial(files, report) as temporary,
+    ):
         if out.exists() and out.samefile(source):
             raise UserError(out, "is the source itself", "choose another name with --out")
         begin = time.monotonic()

@@ -52,26 +52,29 @@ def whole_or_partial(paths: Sequence[Path], report: Report) -> Iterator[list[Pat
 
     Yields:
         Names with the same suffixes in the same folders; the writers close them in the block.
-
-    Raises:
-        UserError: The disk refuses.
     """
+    with contextlib.ExitStack() as stack:
+        temporary = [stack.enter_context(atomic_path(path)) for path in paths]
+        try:
+            yield temporary
+        except BaseException as error:
+            if not isinstance(error, OSError):
+                _keep(temporary, paths, error, report)
+            raise
+    for path in paths:
+        partial_path(path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def refusing_disk(path: Path) -> Iterator[None]:
+    """Turns what a full, read-only or forbidden disk raises into a `UserError` about `path`."""
     try:
-        with contextlib.ExitStack() as stack:
-            temporary = [stack.enter_context(atomic_path(path)) for path in paths]
-            try:
-                yield temporary
-            except BaseException as error:
-                if not isinstance(error, OSError):
-                    _keep(temporary, paths, error, report)
-                raise
-        for path in paths:
-            partial_path(path).unlink(missing_ok=True)
+        yield
     except OSError as error:
         if error.errno not in _DISK_ERRORS:
             raise
         raise UserError(
-            paths[0],
+            path,
             f"cannot be written: {error.strerror}",
             "free some space or choose another place with --out",
         ) from None

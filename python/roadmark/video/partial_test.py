@@ -4,7 +4,7 @@ import os
 import pytest
 
 from roadmark.errors import UserError
-from roadmark.video.partial import partial_path, whole_or_partial
+from roadmark.video.partial import partial_path, refusing_disk, whole_or_partial
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def heard():
 
 
 def write(paths, heard, error=None):
-    with whole_or_partial(paths, heard.append) as temporary:
+    with refusing_disk(paths[0]), whole_or_partial(paths, heard.append) as temporary:
         for path in temporary:
             path.write_text("content")
         if error is not None:
