@@ -18,11 +18,11 @@ def _with_package(name, deps):
         return deps
     return deps + ([] if _PACKAGE in deps else [_PACKAGE])
 
-def py_library(name, deps = [], **kwargs):
+def py_library(name, deps = [], imports = [], **kwargs):
     native.py_library(
         name = name,
         deps = _with_package(name, deps),
-        imports = _import_path(),
+        imports = _import_path() + imports,
         **kwargs
     )
 
