@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from roadmark.data import example
 from roadmark.odapi import models, pipeline_config, seeded_augmentation, train_inputs
 from roadmark.testing import small_records
 
@@ -40,7 +39,7 @@ def _hashes(seed: int, first_step: int, count: int, threads: int = 2) -> list[st
     dataset = train_inputs.train_dataset(
         config,
         models.build(config, is_training=True),
-        lambda position: example.serialise(small_records.picture(int(position) % 5)),
+        lambda position: small_records.record(int(position) % 5),
         seed,
         first_step,
         threads,

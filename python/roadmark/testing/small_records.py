@@ -52,6 +52,11 @@ def picture(number: int, size: int = 64, masks: bool = False) -> AnnotatedImage:
     )
 
 
+def record(number: int) -> bytes:
+    """`picture(number)` as it stands in a TFRecord."""
+    return example.serialise(picture(number))
+
+
 def write(
     folder: Path,
     count: int = 6,
