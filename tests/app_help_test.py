@@ -30,7 +30,7 @@ def test_there_are_apps():
 def test_help_teaches_by_example_without_loading_tensorflow(app):
     answer = _run(app, "--help")
     assert answer.returncode == 0
-    assert f"bazel run //python:{app.stem}" in answer.stdout
+    assert f" run //python:{app.stem}" in answer.stdout
     assert "flags:" in answer.stdout
     assert " roadmark.app\n" in answer.stderr
     assert " tensorflow\n" not in answer.stderr, "--help imports TensorFlow"

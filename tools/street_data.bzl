@@ -31,6 +31,7 @@ _FOLDERS = [
 
 def _street_data_impl(rctx):
     chosen = rctx.os.environ.get("ROADMARK_DATA")
+
     # Bazel may know the checkout through a link in its own folders.
     workspace = rctx.path(Label("@roadmark//:WORKSPACE")).realpath.dirname
     source = rctx.path(chosen or str(workspace) + "/../shared/data")
