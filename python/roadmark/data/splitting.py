@@ -27,7 +27,8 @@ def split(
 
     Where the set has both training and validation pictures, that division is kept. Else the
     pictures that are not for testing are divided at random: groups stay whole, and of several
-    random divisions the one is taken whose share of every class is nearest to `val_fraction`.
+    random divisions the one is taken whose share of every class is nearest to `val_fraction`, and
+    that leaves neither side without a class where it can.
 
     Args:
         images: The pictures.
@@ -124,10 +125,14 @@ def _choose(
     totals = counts.sum(axis=0)
     rng = np.random.default_rng(seed)
     draws = [_draw(counts[:, 0], val_fraction, rng) for _ in range(_DRAWS)]
-    best = min(
-        draws, key=lambda rows: np.abs(counts[rows].sum(axis=0) / totals - val_fraction).sum()
-    )
+    best = min(draws, key=lambda rows: _unevenness(counts[rows].sum(axis=0), totals, val_fraction))
     return {kinds[row] for row in best}
+
+
+def _unevenness(held: np.ndarray, totals: np.ndarray, val_fraction: float) -> float:
+    # A class that one side lacks altogether is worse than any share that is off.
+    lacking = (totals > 1) & ((held == 0) | (held == totals))
+    return float(np.abs(held / totals - val_fraction).sum() + lacking.sum())
 
 
 def _draw(sizes: np.ndarray, val_fraction: float, rng: np.random.Generator) -> np.ndarray:

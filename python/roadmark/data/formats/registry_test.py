@@ -1,7 +1,6 @@
 """Finding out the format of a folder; formats that only Datumaro reads."""
 
 import pytest
-from PIL import Image
 
 from roadmark.data.findings import Rule
 from roadmark.data.formats import registry

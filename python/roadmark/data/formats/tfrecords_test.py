@@ -81,7 +81,7 @@ def test_a_label_map_beside_the_records_is_used(tmp_path):
         "cyclist": 3,
     }
     (tmp_path / "other.pbtxt").write_text(small_records.LABEL_MAP)
-    with pytest.raises(UserError, match="2 .pbtxt files"):
+    with pytest.raises(UserError, match=r"2 \.pbtxt files"):
         tfrecords.read(Request(str(tmp_path)))
 
 

@@ -76,7 +76,11 @@ def test_a_size_of_zero_states_nothing(tmp_path):
             _xml(_object() + _object(box="")), True, Rule.MALFORMED, "object 1", id="no-box"
         ),
         pytest.param(
-            _xml(_object(box=BOX.replace("40", "wide"))), True, Rule.MALFORMED, "object 0", id="text"
+            _xml(_object(box=BOX.replace("40", "wide"))),
+            True,
+            Rule.MALFORMED,
+            "object 0",
+            id="text",
         ),
         pytest.param(
             _xml(_object(), filename="c.jpg"), False, Rule.MISSING_IMAGE, "b.xml", id="no-picture"
