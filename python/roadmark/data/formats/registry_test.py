@@ -1,5 +1,7 @@
 """Finding out the format of a folder; formats that only Datumaro reads."""
 
+import json
+
 import pytest
 
 from roadmark.data.findings import Rule
@@ -37,6 +39,9 @@ def test_each_format_is_recognised_and_no_other(tmp_path, name, file, text):
 def test_no_format_or_two_are_named(tmp_path):
     with pytest.raises(UserError, match="holds no format known here; say which with --from="):
         registry.detect(tmp_path)
+    (tmp_path / "annotations.xml").write_text(CVAT)
+    with pytest.raises(UserError, match="holds no format known here"):
+        registry.detect(tmp_path)
     small_records.write(tmp_path)
     (tmp_path / "data.yaml").write_text("names: [car]")
     with pytest.raises(UserError, match="looks like yolo and tfrecord"):
@@ -69,3 +74,21 @@ def test_what_datumaro_cannot_read(tmp_path, name, problem):
     (tmp_path / "annotations.xml").write_text(CVAT[:-30])
     with pytest.raises(UserError, match=problem):
         registry.read("datumaro", Request(str(tmp_path), datumaro_format=name))
+
+
+def test_what_datumaro_leaves_out_with_a_warning_is_noted(tmp_path):
+    pictures.write(tmp_path / "images/train/a.jpg")
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 80, "height": 60}],
+        "annotations": [annotation, annotation | {"id": 2, "image_id": 99}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_train.json").write_text(json.dumps(content))
+    request = Request(str(tmp_path), datumaro_format="coco_instances")
+    _, source = registry.read("datumaro", request)
+    (image,) = source.images
+    assert (image.split, len(image.load().objects)) == ("train", 1)
+    assert {finding.rule for finding in source.ledger.findings} == {Rule.READER_WARNING}
+    assert "Unknown image id '99'" in [finding.found for finding in source.ledger.findings]

@@ -4,6 +4,7 @@ Coordinates are taken as they are, as the OD API's own create_pascal_tf_record.p
 `ImageSets/Main` are kept where both `train.txt` and `val.txt` are there.
 """
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from roadmark.data.source import SourceImage, SourceObject, SourceSet, Units, of
 from roadmark.errors import UserError
 
 _HEAD_BYTES = 4096
+# CVAT's root is <annotations>.
+_ROOT = re.compile(rb"<annotation[\s>]")
 _SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
@@ -52,7 +55,7 @@ def _files(root: Path) -> list[Path]:
 
 def _looks_like_voc(path: Path) -> bool:
     with open(path, "rb") as stream:
-        return b"<annotation" in stream.read(_HEAD_BYTES)
+        return _ROOT.search(stream.read(_HEAD_BYTES)) is not None
 
 
 def _image_sets(root: Path) -> dict[str, str]:
