@@ -1,0 +1,1 @@
+"""The main job once through, on rendered scenes."""
