@@ -135,7 +135,7 @@ def write(card: dict[str, Any], ledger: Ledger, folder: Path) -> str:
     return text
 
 
-def class_lines(classes: list[dict[str, Any]]) -> list[str]:
+def _class_lines(classes: list[dict[str, Any]]) -> list[str]:
     """The mapping of class ids, a line each."""
     lines = []
     for entry in classes:
@@ -148,7 +148,7 @@ def class_lines(classes: list[dict[str, Any]]) -> list[str]:
 def _text(card: dict[str, Any], ledger: Ledger) -> str:
     source = card["source"]
     lines = [f"from {source['input']} ({source['format']}); {source['split']}", "", "class ids:"]
-    lines += class_lines(card["classes"])
+    lines += _class_lines(card["classes"])
     for split, counts in card["splits"].items():
         lines += ["", *_split_lines(split, counts)]
     lines += ["", "findings:", *(ledger.lines(examples=3) or ["  none"])]
