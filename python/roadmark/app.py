@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 
 from absl import app as absl_app
-from absl import flags
+from absl import flags, logging
 
 from roadmark.errors import UserError
 
@@ -67,13 +67,17 @@ def _report(line: str) -> int:
 def _parse_flags(argv: list[str]) -> list[str]:
     absl_app.define_help_flags()
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
     except SystemExit:
         # absl ends --help with 1, as if asking were a mistake.
         raise SystemExit(0) from None
     except flags.Error as error:
         program = os.path.basename(argv[0])
         raise UserError("command line", str(error), f"see {program} --help") from None
+    if flags.FLAGS["verbosity"].using_default_value:
+        # absl would show what libraries log at level info.
+        flags.FLAGS.verbosity = logging.WARNING
+    return rest
 
 
 def _no_positional(argv: list[str]) -> None:

@@ -31,6 +31,16 @@ def _start(body, *args, env=None, cwd=None):
         ("app.run(lambda: None)", (), 0, ""),
         ("app.run(lambda: 3)", (), 3, ""),
         ("app.run(lambda: 3)", ("--help",), 0, ""),
+        # What libraries log for their own developers is not shown.
+        (
+            """
+            from absl import logging
+            app.run(lambda: logging.info("of no\\ninterest"))
+            """,
+            (),
+            0,
+            "",
+        ),
         # A user's mistake is one line and no traceback.
         (
             """
