@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,20 +13,24 @@ import numpy as np
 import pytest
 
 from roadmark.errors import UserError
-from roadmark.odapi import checkpoints
+from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.testing import small_records
 from roadmark.training import loop, metrics
 from roadmark.training.options import TrainOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
+RATE = "train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate"
 TINY = (
     f"{SIZE}.height=64",
     f"{SIZE}.width=64",
     "model.ssd.feature_extractor.depth_multiplier=0.25",
+    # So low that rounding does not grow into different losses within the test.
+    f"{RATE}.learning_rate_base=1e-5",
+    f"{RATE}.warmup_learning_rate=1e-6",
     "train_config.data_augmentation_options=[{random_horizontal_flip {}}, {random_crop_image {}}]",
 )
-STEPS = 30
+STEPS = 20
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,7 @@ def stopped(options, whole) -> tuple[TrainOptions, subprocess.CompletedProcess]:
 
 def test_a_run_leaves_what_the_other_commands_need(options, whole):
     assert (whole.step, whole.exit_code) == (STEPS, 0)
-    assert [prefix.name for prefix in checkpoints.complete(whole.run)] == ["ckpt-20", "ckpt-30"]
+    assert [prefix.name for prefix in checkpoints.complete(whole.run)] == ["ckpt-10", "ckpt-20"]
     found = {path.name for path in whole.run.iterdir()}
     assert found == {
         "checkpoints",
@@ -100,8 +103,6 @@ def test_a_run_leaves_what_the_other_commands_need(options, whole):
     assert (whole.run / "label_map.pbtxt").read_text() == small_records.LABEL_MAP
     rows = metrics.read(whole.run / "metrics.csv")
     assert [int(row["step"]) for row in rows] == list(range(1, STEPS + 1))
-    losses = [float(row["total_loss"]) for row in rows]
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
     assert {"localization_loss", "classification_loss", "regularization_loss"} < rows[0].keys()
     assert {"learning_rate", "gradient_norm", "steps_per_second"} < rows[0].keys()
 
@@ -151,29 +152,18 @@ def test_sigterm_leaves_a_checkpoint_and_says_how_to_resume(stopped):
     assert "Traceback" not in process.stderr
 
 
-def test_resumed_twice_it_ends_like_an_uninterrupted_run(stopped, whole, capsys):
+def test_resumed_it_goes_on_like_an_uninterrupted_run(stopped, whole, capsys):
     options, _ = stopped
-    first = checkpoints.step_of(checkpoints.latest(options.model_dir))
-    # Ctrl-C, this time.
-    rows = first + 3
-
-    def interrupt() -> None:
-        _wait_for_rows(options.model_dir, rows)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    second = loop.train(options)
-    assert second.exit_code == 130
-    assert rows <= second.step < STEPS
-    assert f"ckpt-{first}" in capsys.readouterr().out
-    third = loop.train(options)
-    assert (third.step, third.exit_code) == (STEPS, 0)
+    stopped_at = checkpoints.latest(options.model_dir)
+    resumed = loop.train(options)
+    assert (resumed.step, resumed.exit_code) == (STEPS, 0)
+    assert f"resuming {stopped_at}" in capsys.readouterr().out
     ours, theirs = (
         [float(row["total_loss"]) for row in metrics.read(run / "metrics.csv")]
-        for run in (third.run, whole.run)
+        for run in (resumed.run, whole.run)
     )
     # Float sums depend on the threads' order, so the losses drift apart slowly.
-    np.testing.assert_allclose(ours, theirs, rtol=0.05)
+    np.testing.assert_allclose(ours, theirs, rtol=0.01)
 
 
 def test_a_finished_run_is_left_alone(options, whole, capsys):
@@ -197,20 +187,41 @@ def test_fine_tuning_tells_what_fitted(options, whole, capsys):
     assert loop.train(other_classes).step == 1
     told = capsys.readouterr().out
     assert f"{whole.checkpoint}: restored" in told
-    assert "another shape: " in told
-    assert "ClassPredictor" in told
+    (mismatch,) = [line for line in told.splitlines() if "another shape: " in line]
+    assert "ClassHead (2 variables, such as (" in mismatch
 
 
-def test_a_checkpoint_of_another_model_is_refused(options, whole):
-    wider = dataclasses.replace(
-        options,
-        model_dir=whole.run.parent / "wider",
-        fine_tune_checkpoint=str(whole.checkpoint),
-        overrides=(*TINY, "model.ssd.feature_extractor.depth_multiplier=0.5"),
-    )
+def _untrained(run: Path, *overrides: str):
+    from roadmark.odapi import models, train_step
+
+    config = pipeline_config.override(pipeline_config.load(run / "pipeline.config"), overrides)
+    model = models.build(config, is_training=False)
+    train_step.build_variables(model)
+    return model
+
+
+def test_weights_are_restored_for_inference(whole):
+    import tensorflow as tf
+
+    model = _untrained(whole.run)
+    assert checkpoints.restore_for_inference(model, whole.run) == whole.checkpoint
+    reader = tf.train.load_checkpoint(str(whole.checkpoint))
+    stored = {
+        reader.get_tensor(name).tobytes()
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith("model/")
+    }
+    assert all(weight.numpy().tobytes() in stored for weight in model.trainable_variables)
+
+
+def test_a_checkpoint_of_another_model_is_refused(whole):
+    wider = _untrained(whole.run, "model.ssd.feature_extractor.depth_multiplier=0.5")
     with pytest.raises(UserError, match="a checkpoint of another model") as raised:
-        loop.train(wider)
-    assert str(whole.checkpoint) in str(raised.value)
+        checkpoints.fine_tune(wider, whole.run, "detection")
+    assert str(raised.value).startswith(str(whole.checkpoint))
+    more_classes = _untrained(whole.run, "model.ssd.num_classes=5")
+    with pytest.raises(UserError, match="a checkpoint of another model.* 2 have another shape"):
+        checkpoints.restore_for_inference(more_classes, whole.run)
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoints(options, whole, tmp_path):
@@ -247,20 +258,3 @@ def test_an_image_that_cannot_be_decoded_is_named(options, tmp_path):
     with pytest.raises(UserError, match="cannot be decoded") as raised:
         loop.train(damaged)
     assert ".tfrecord: record" in str(raised.value)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(options, tmp_path):
-    exploding = dataclasses.replace(
-        options,
-        model_dir=tmp_path,
-        steps=None,
-        check_learning_rate=False,
-        overrides=(
-            *TINY,
-            "train_config.optimizer.momentum_optimizer.learning_rate"
-            ".constant_learning_rate.learning_rate=1e30",
-        ),
-    )
-    with pytest.raises(UserError, match=r"training step \d+: .*_loss is (nan|inf)"):
-        loop.train(exploding)
-    assert checkpoints.complete(tmp_path) == []

@@ -1,5 +1,6 @@
 """Model, optimizer, input and checkpoint of one run, on the devices that TensorFlow sees."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -190,4 +191,4 @@ def _strategy(batch_size: int) -> tf.distribute.Strategy:
 
 
 def _threads() -> int:
-    return tf.data.AUTOTUNE
+    return len(os.sched_getaffinity(0))
