@@ -365,7 +365,7 @@ def _add_one(
 def _random_depth(actor: Actor, camera: Camera, rng: np.random.Generator) -> float:
     """The z at which the actor appears with a random height in pixels."""
     low, high = np.log(MIN_HEIGHT + 2), np.log(MAX_HEIGHT - 6)
-    pixels = np.exp(low + (high - low) * rng.beta(1.5, 1.3))
+    pixels = np.exp(low + (high - low) * rng.beta(2.6, 1.4))
     return camera.focal * actor.height / pixels
 
 
@@ -401,10 +401,10 @@ def _in_traffic(z: float, reach: float, street: Street, rng: np.random.Generator
 def _at_the_kerb(z: float, reach: float, street: Street, rng: np.random.Generator) -> tuple:
     sides = [(x, yaw) for x, yaw in ((street.road[0] + 0.8, np.pi), (street.road[1] - 0.8, 0.0),
              (-1.9, np.pi), (1.6, 0.0)) if abs(x) < reach]  # fmt: skip
-    if not sides or rng.random() < 0.3:
+    if not sides or rng.random() < 0.45:
         return _crossing(z, reach, street, rng)
     x, yaw = sides[rng.integers(len(sides))]
-    return x + rng.normal(0, 0.3), z, yaw + rng.normal(0, 0.2)
+    return x + rng.normal(0, 0.3), z, yaw + rng.normal(0, 0.35)
 
 
 def _crossing(z: float, reach: float, street: Street, rng: np.random.Generator) -> tuple:
