@@ -12,7 +12,7 @@ import pytest
 from roadmark import manifest
 
 _CLIP_FRAMES = 10
-_TIMEOUT_S = 280
+_TIMEOUT_S = 600
 
 
 def _app(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -20,7 +20,7 @@ from roadmark.data.synthetic_shapes import (
 _LANE_M = 3.3
 _PARKING_M = 2.3
 # Ground is painted in bands of growing depth so that haze deepens with distance.
-_BANDS_M = np.geomspace(0.5, 600, 14)
+_BANDS_M = np.geomspace(0.5, 600, 22)
 _UP = (0, 1, 0)
 _LAMP = (255, 232, 176)
 _FACADES = (
@@ -357,7 +357,7 @@ def _ground_shape(ground: Ground, road: tuple[float, float], advance: float) -> 
             _add_patch(builder, (left, right), (near, far), colour, layer)
     layer = len(ground.strips)
     for left, right, dash, period in ground.marks:
-        starts, size = _BANDS_M[:9], np.diff(_BANDS_M[:10])
+        starts, size = _BANDS_M[:15], np.diff(_BANDS_M[:16])
         if period:
             starts = np.arange(-(advance % period) - period, 90, period)
             size = np.full(len(starts), dash)
