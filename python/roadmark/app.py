@@ -1,7 +1,7 @@
 """Starts an absl app: the user's folder, one-line errors, exit codes.
 
 Exit codes: 0 done, 2 the user's mistake (one line on stderr), 130 stopped by Ctrl-C,
-143 stopped by SIGTERM.
+141 nobody reads the output any more (`| head`), 143 stopped by SIGTERM.
 Anything else is a bug of ours and shows its traceback.
 """
 
@@ -18,6 +18,7 @@ from roadmark.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
 
 # Errors of the user's disk, not of our code.
@@ -43,19 +44,30 @@ def run(main: Callable[[], int | None]) -> None:
 
 def _guarded(main: Callable[[], int | None]) -> int:
     try:
-        absl_app.run(lambda argv: _no_positional(argv) or main(), flags_parser=_parse_flags)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        code = _exit_code(main)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         return _report(str(error))
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered would raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except OSError as error:
         cure = _DISK_CURES.get(error.errno or 0)
         if cure is None:
             raise
         return _report(f"{error.filename or 'disk'}: {error.strerror}; {cure}")
+
+
+def _exit_code(main: Callable[[], int | None]) -> int:
+    try:
+        absl_app.run(lambda argv: _no_positional(argv) or main(), flags_parser=_parse_flags)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     return 0
 
 

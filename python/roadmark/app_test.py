@@ -116,3 +116,22 @@ def test_sigterm_unwinds_and_exits_with_143():
     stdout, _ = process.communicate(timeout=60)
     assert stdout == "cleaned up\n"
     assert process.returncode == 143
+
+
+# Few lines are written when the process ends, many while it runs.
+@pytest.mark.parametrize("lines", [10, 100_000])
+def test_a_reader_that_leaves_is_no_error(lines):
+    body = f"""
+    import time
+    def main():
+        print("first", flush=True)
+        time.sleep(0.5)
+        for _ in range({lines}):
+            print("x" * 100)
+    app.run(main)
+    """
+    process = _start(body)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 141
