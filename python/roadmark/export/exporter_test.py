@@ -1,0 +1,164 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roadmark.odapi import door
+
+door.open()
+
+import tensorflow as tf  # noqa: E402 - the door must be open first
+
+from roadmark import manifest  # noqa: E402
+from roadmark.data import synthetic  # noqa: E402
+from roadmark.errors import UserError  # noqa: E402
+from roadmark.export import agreement, exporter  # noqa: E402
+from roadmark.inference.detector import Detector  # noqa: E402
+from roadmark.odapi import checkpoints, exporting, models, pipeline_config, trained_model  # noqa: E402
+from roadmark.testing import untrained_run  # noqa: E402
+
+SIZE = 96
+INPUT = "model.ssd.image_resizer.fixed_shape_resizer"
+OVERRIDES = (f"{INPUT}.height={SIZE}", f"{INPUT}.width={SIZE}")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "street"
+    return untrained_run.make(run, "configs/quickstart.config", OVERRIDES)
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    return exporter.export(trained_model.find(run), run / "export")
+
+
+@pytest.fixture(scope="module")
+def detector(exported):
+    return Detector.load(exported.folder)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    small = synthetic.render_scene(1, 1).image[:200, :300]
+    return [synthetic.render_scene(1, 0).image, small]
+
+
+def test_the_folder_holds_everything_and_nothing_else(run, exported):
+    assert {path.name for path in exported.folder.iterdir()} == {
+        "manifest.json",
+        "saved_model",
+        "raw",
+        "anchors.npy",
+        "label_map.pbtxt",
+        "pipeline.config",
+    }
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+    description = manifest.load(exported.folder)
+    assert description == exported.manifest
+    assert description.model == "street"
+    assert description.step == 7
+    assert description.names() == {1: "vehicle", 2: "pedestrian", 3: "cyclist"}
+
+
+def test_raw_outputs_have_a_free_batch_and_fixed_anchors(exported):
+    anchors = np.load(exported.folder / "anchors.npy")
+    assert anchors.dtype == np.float32
+    assert {output.name: output.shape for output in exported.manifest.outputs} == {
+        "box_encodings": (-1, len(anchors), 4),
+        "class_logits": (-1, len(anchors), 4),
+    }
+
+
+def test_raw_agrees_with_stock_on_boxes_that_matter(exported):
+    assert exported.agreement.holds
+    assert exported.agreement.boxes >= 50
+
+
+def test_detections_of_a_batch_equal_those_of_each_picture(detector, scenes):
+    together = detector.detect(scenes, score_threshold=0.3)
+    for scene, found in zip(scenes, together, strict=True):
+        (alone,) = detector.detect([scene], score_threshold=0.3)
+        assert len(found) == len(alone) > 0
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-4)
+        assert (found.boxes <= np.float32((*scene.shape[:2], *scene.shape[:2]))).all()
+
+
+def test_the_engine_works_on_several_batches_in_any_order(detector, scenes):
+    submitted = [detector.submit([scene]) for scene in scenes]
+    found = [detector.result(batch)[0] for batch in reversed(submitted)][::-1]
+    for expected, result in zip(scenes, found, strict=True):
+        np.testing.assert_allclose(detector.detect([expected])[0].boxes, result.boxes, atol=0.01)
+
+
+def test_the_engine_takes_dlpack_buffers_of_others(detector, scenes):
+    images = np.full((1, SIZE, SIZE, 3), 0.5, np.float32)
+    engine = detector.engine
+    ours = engine.result(engine.submit({"image": images}))
+    theirs = engine.result(engine.submit({"image": tf.constant(images)}))
+    for name, buffer in ours.items():
+        assert np.array_equal(np.from_dlpack(buffer), np.from_dlpack(theirs[name]))
+
+
+def test_the_stock_model_is_called_as_the_tutorials_do(exported, scenes):
+    detect = tf.saved_model.load(str(exported.folder / "saved_model"))
+    found = detect(tf.constant(np.stack([scenes[0], scenes[0]])))
+    assert found["detection_boxes"].shape == (2, 100, 4)
+    assert found["detection_classes"].dtype == tf.float32
+    one = {name: tensor.numpy()[0] for name, tensor in found.items()}
+    assert len(agreement.stock_detections(one, scenes[0].shape[:2])) > 0
+
+
+def test_an_altered_weight_is_refused(exported, tmp_path):
+    copy = shutil.copytree(exported.folder, tmp_path / "export")
+    weights = next((copy / "raw" / "variables").glob("*.data-*"))
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match="altered: found SHA-256"):
+        Detector.load(copy)
+
+
+def test_a_checkpoint_of_another_model_leaves_the_last_export_alone(run, exported, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    checkpoints.save(tf.train.Checkpoint(model=tf.Module()), other, 3, keep=1)
+    before = json.loads((exported.folder / "manifest.json").read_text())
+    model = trained_model.find(run, checkpoint=other)
+    with pytest.raises(UserError, match="a checkpoint of another model"):
+        exporter.export(model, exported.folder)
+    assert json.loads((exported.folder / "manifest.json").read_text()) == before
+    assert [path.name for path in Path(run).glob(".*")] == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        (
+            "model.ssd.image_resizer={keep_aspect_ratio_resizer: {min_dimension: 90}}",
+            "has no fixed size",
+        ),
+        (
+            "model.ssd.image_resizer.fixed_shape_resizer.resize_method=AREA",
+            "other than BILINEAR",
+        ),
+        (
+            "model.ssd.post_processing.batch_non_max_suppression.use_combined_nms=true",
+            "use_combined_nms is set",
+        ),
+        ("model.ssd.box_coder={square_box_coder: {}}", "not faster_rcnn_box_coder"),
+        (
+            "model.ssd.post_processing.calibration_config="
+            "{temperature_scaling_calibration: {scaler: 2}}",
+            "scores are calibrated",
+        ),
+    ],
+)
+def test_what_only_the_stock_graph_can_do_is_refused(run, tmp_path, setting, says):
+    config = pipeline_config.load(run / "pipeline.config")
+    config = pipeline_config.override(config, [setting])
+    with pytest.raises(UserError, match=f"cannot be exported: .*{says}"):
+        exporting.input_spec(config, models.build(config, is_training=False))
+        exporting.postprocess_spec(config)
