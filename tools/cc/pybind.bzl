@@ -1,29 +1,27 @@
 """pybind11 extension modules."""
 
-load(":defs.bzl", "COPTS")
-
-def pybind_extension(name, srcs, deps = [], data = [], imports = [], visibility = None):
+def pybind_extension(name, deps, data = [], visibility = None):
     """The Python extension module `name`; depend on `:name` as on a py_library.
 
     The file is called `name.so`: CPython accepts the bare suffix, so no ABI tag has to be known
     while BUILD files are read.
+
+    Args:
+      name: of the module.
+      deps: cc_library targets; one has `PYBIND11_MODULE` and `alwayslink`.
+      data: type stubs.
+      visibility: of `:name`.
     """
     native.cc_binary(
         name = name + ".so",
-        srcs = srcs,
-        copts = COPTS + [
-            "-fexceptions",
-            "-fvisibility=hidden",
-        ],
         linkopts = ["-Wl,--gc-sections"],
         linkshared = True,
         linkstatic = True,
-        deps = deps + ["@pypi//:pybind11_headers"],
+        deps = deps,
     )
     native.py_library(
         name = name,
         data = data + [":%s.so" % name],
-        imports = imports,
         visibility = visibility,
         deps = ["@pypi//:pybind11"],
     )

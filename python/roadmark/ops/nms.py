@@ -1,17 +1,18 @@
-"""Greedy non-maximum suppression with a stated order of ties.
+"""Non-maximum suppression with a stated order of ties.
 
-Candidates are taken by score, highest first; of equal scores the lower index comes first. The
-results are those of `tf.image.non_max_suppression_with_scores`.
+Candidates are taken by score, highest first; of equal scores the lower class comes first, then the
+lower index. The results are those of `tf.image.non_max_suppression_with_scores`,
+`tf.image.combined_non_max_suppression` and torchvision's `nms` where their options coincide.
+
+In all functions arrays may be anything with the buffer protocol or DLPack; they are read in place
+when contiguous, and never changed. Corners of a box may be in either order. A box without area or
+with an infinite corner overlaps nothing. A NaN score is below every threshold. Other threads of
+Python run meanwhile.
 """
-
-import heapq
 
 import numpy as np
 
-# Candidates compared with each other at a time. A greedy scan rarely looks far beyond its limit.
-_BLOCK = 256
-# Sorting every candidate costs more than the scan when a very low threshold lets all of them in.
-_FIRST_LOOK = 4096
+from roadmark.ops import _native
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -57,78 +58,107 @@ def nms(
 
     Returns:
         `(indices, scores)`: int64 `[K]` into `boxes`, and float32 `[K]` in decreasing order.
+
+    Raises:
+        ValueError: An argument has another shape or dtype, a box has a NaN corner, or a threshold
+            or limit is out of range; the message names it.
     """
-    if soft_nms_sigma > 0:
-        return _soft_nms(boxes, scores, score_threshold, max_outputs, soft_nms_sigma)
-    candidates = np.flatnonzero(scores > np.float32(score_threshold))
-    best = _best(candidates, scores, _FIRST_LOOK)
-    kept = _hard_nms(boxes, best, iou_threshold, max_outputs)
-    if len(kept) < max_outputs and len(best) < len(candidates):
-        best = _best(candidates, scores, len(candidates))
-        kept = _hard_nms(boxes, best, iou_threshold, max_outputs)
-    return kept, scores[kept]
+    indices, _, kept_scores = _native.nms(
+        boxes,
+        scores,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_outputs=max_outputs,
+        soft_nms_sigma=soft_nms_sigma,
+    )
+    return indices, kept_scores
 
 
-def _best(candidates: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
-    """The `count` best candidates and all that tie with the last, best first."""
-    if len(candidates) > count:
-        values = scores[candidates]
-        last = np.partition(values, len(values) - count)[len(values) - count]
-        candidates = candidates[values >= last]
-    return candidates[np.argsort(-scores[candidates], kind="stable")]
-
-
-def _hard_nms(
-    boxes: np.ndarray, order: np.ndarray, iou_threshold: float, max_outputs: int
-) -> np.ndarray:
-    kept = np.zeros(0, np.int64)
-    threshold = np.float32(iou_threshold)
-    for start in range(0, len(order), _BLOCK):
-        if len(kept) >= max_outputs:
-            break
-        block = order[start : start + _BLOCK]
-        block = block[~(iou(boxes[block], boxes[kept]) > threshold).any(axis=1)]
-        kept = np.concatenate([kept, block[_survivors(boxes[block], threshold)]])
-    return kept[:max_outputs]
-
-
-def _survivors(boxes: np.ndarray, threshold: np.float32) -> np.ndarray:
-    overlaps = np.triu(iou(boxes, boxes) > threshold, k=1)
-    alive = np.ones(len(boxes), bool)
-    for index in np.flatnonzero(overlaps.any(axis=1)):
-        if alive[index]:
-            alive &= ~overlaps[index]
-    return alive
-
-
-def _soft_nms(
+def batched_nms(
     boxes: np.ndarray,
     scores: np.ndarray,
+    classes: np.ndarray,
+    *,
     score_threshold: float,
-    max_outputs: int,
-    sigma: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    scale, threshold = np.float32(-0.5 / sigma), np.float32(score_threshold)
-    above = np.flatnonzero(scores > threshold)
-    # (negative score, index, how many kept boxes it was compared with): heapq pops the smallest.
-    heap = [(-scores[index], int(index), 0) for index in above]
-    heapq.heapify(heap)
-    kept: list[int] = []
-    kept_scores: list[np.float32] = []
-    while heap and len(kept) < max_outputs:
-        negative, index, compared = heapq.heappop(heap)
-        score = -negative
-        overlaps = iou(boxes[index : index + 1], boxes[kept[compared:]])[0]
-        for overlap in overlaps[::-1]:
-            score *= np.exp(scale * overlap * overlap)
-            if score <= threshold:
-                break
-        if score == -negative:
-            kept.append(index)
-            kept_scores.append(score)
-        elif score > threshold:
-            heapq.heappush(heap, (-score, index, len(kept)))
-    return np.array(kept, np.int64), np.array(kept_scores, np.float32)
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    soft_nms_sigma: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Like `nms`, where boxes of different classes do not suppress each other.
+
+    Args:
+        boxes: float32 `[N, 4]`, `[ymin, xmin, ymax, xmax]`, normalised or pixels.
+        scores: float32 `[N]`.
+        classes: int32 `[N]`, 0 and up. (Or the number of each box's picture.)
+        score_threshold: As for `nms`.
+        iou_threshold: As for `nms`.
+        max_per_class: Limit per class.
+        max_total: Limit in all.
+        soft_nms_sigma: As for `nms`.
+
+    Returns:
+        `(indices, classes, scores)`: int64, int32 and float32 `[K]`, best first.
+
+    Raises:
+        ValueError: As for `nms`.
+    """
+    return _native.batched_nms(
+        boxes,
+        scores,
+        classes,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_per_class=max_per_class,
+        max_total=max_total,
+        soft_nms_sigma=soft_nms_sigma,
+    )
+
+
+def multiclass_nms(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    class_agnostic: bool = False,
+    max_candidates: int = 0,
+    soft_nms_sigma: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Suppresses boxes that have a score for every class.
+
+    Args:
+        boxes: float32 `[N, 4]`, or `[N, C, 4]` with a box per class; `[ymin, xmin, ymax, xmax]`,
+            normalised or pixels.
+        scores: float32 `[N, C]`.
+        score_threshold: As for `nms`.
+        iou_threshold: As for `nms`.
+        max_per_class: Limit per class; plays no part when class-agnostic.
+        max_total: Limit in all.
+        class_agnostic: Each box stands for its best class only and suppresses those of others.
+        max_candidates: Above 0, only so many of the best pairs of box and class take part, as in
+            EfficientDet (https://arxiv.org/abs/1911.09070).
+        soft_nms_sigma: As for `nms`.
+
+    Returns:
+        `(indices, classes, scores)`: int64, int32 (from 0) and float32 `[K]`, best first.
+
+    Raises:
+        ValueError: As for `nms`.
+    """
+    return _native.multiclass_nms(
+        boxes,
+        scores,
+        class_agnostic=class_agnostic,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_per_class=max_per_class,
+        max_total=max_total,
+        max_candidates=max_candidates,
+        soft_nms_sigma=soft_nms_sigma,
+    )
 
 
 def _ordered(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

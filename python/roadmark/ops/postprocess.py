@@ -15,11 +15,9 @@ from roadmark.manifest import (
     SIGMOID,
     TWO_STAGE,
     InputSpec,
-    NmsSpec,
     PostprocessSpec,
 )
-from roadmark.ops import box_coder
-from roadmark.ops.nms import nms
+from roadmark.ops import _native
 from roadmark.ops.preprocess import resized_size
 
 # Names of the raw graph's outputs.
@@ -86,25 +84,28 @@ def _single(
 ) -> Detections:
     if spec.architecture == TWO_STAGE:
         anchors, outputs = _as_anchors(outputs, input_spec)
-    scores = convert_scores(outputs[CLASS_LOGITS], spec)
-    encodings = outputs[BOX_ENCODINGS].reshape(len(scores), -1, 4)
-    # Only boxes that some class can keep are worth decoding.
-    rows = np.flatnonzero((scores > np.float32(score_threshold)).any(axis=1))
-    boxes = box_coder.decode(
-        encodings[rows], anchors[rows, None], spec.box_coder.scale_factors
-    ).astype(np.float32, copy=False)
-    kept, classes, kept_scores = _suppress(boxes, scores[rows], spec.nms, score_threshold)
-    chosen = boxes[kept, classes if boxes.shape[1] > 1 else 0]
-    window = _true_window(input_spec, image_size)
-    chosen = np.clip(chosen, (0, 0, 0, 0), (*window, *window)).astype(np.float32)
-    has_area = ((chosen[:, 2:] - chosen[:, :2]).prod(axis=1)) > 0
-    final = np.flatnonzero(has_area)[: spec.nms.max_total]
-    normalised = chosen[final] / np.float32((*window, *window))
+    logits = outputs[CLASS_LOGITS]
+    normalised, scores, classes, rows = _native.postprocess(
+        logits,
+        outputs[BOX_ENCODINGS].reshape(len(logits), -1, 4),
+        anchors,
+        window=_true_window(input_spec, image_size),
+        scale_factors=spec.box_coder.scale_factors,
+        score_converter=spec.score_converter,
+        logit_scale=spec.logit_scale,
+        background_column=spec.background_column,
+        class_agnostic=spec.nms.mode == CLASS_AGNOSTIC,
+        score_threshold=score_threshold,
+        iou_threshold=spec.nms.iou_threshold,
+        max_per_class=spec.nms.max_per_class,
+        max_total=spec.nms.max_total,
+        soft_nms_sigma=spec.nms.soft_nms_sigma,
+    )
     return Detections(
         boxes=normalised * np.float32((*image_size, *image_size)),
-        scores=kept_scores[final],
-        classes=(classes[final] + 1).astype(np.int32),
-        masks=_masks(outputs, rows[kept[final]], normalised, image_size, spec.mask_threshold),
+        scores=scores,
+        classes=classes + np.int32(1),
+        masks=_masks(outputs, rows, normalised, image_size, spec.mask_threshold),
     )
 
 
@@ -130,34 +131,6 @@ def _as_anchors(
     size = np.float32((input_spec.height, input_spec.width) * 2)
     rows = {name: array[:count] for name, array in outputs.items() if name != NUM_PROPOSALS}
     return rows[PROPOSALS] / size, rows
-
-
-def _suppress(
-    boxes: np.ndarray, scores: np.ndarray, spec: NmsSpec, score_threshold: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of `boxes`, classes from 0, and scores of what stays, best first."""
-    limits = {
-        "score_threshold": score_threshold,
-        "iou_threshold": spec.iou_threshold,
-        "soft_nms_sigma": spec.soft_nms_sigma,
-    }
-    if not len(boxes):
-        empty = np.zeros(0, np.int64)
-        return empty, empty, np.zeros(0, np.float32)
-    if spec.mode == CLASS_AGNOSTIC:
-        best = scores.argmax(axis=1)
-        shown = boxes[np.arange(len(boxes)), best if boxes.shape[1] > 1 else 0]
-        kept, kept_scores = nms(shown, scores.max(axis=1), max_outputs=spec.max_total, **limits)
-        return kept, best[kept], kept_scores
-    found = []
-    for index in range(scores.shape[1]):
-        of_class = boxes[:, index if boxes.shape[1] > 1 else 0]
-        found.append(nms(of_class, scores[:, index], max_outputs=spec.max_per_class, **limits))
-    kept = np.concatenate([rows for rows, _ in found])
-    kept_scores = np.concatenate([values for _, values in found])
-    classes = np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found])
-    order = np.argsort(-kept_scores, kind="stable")
-    return kept[order], classes[order], kept_scores[order]
 
 
 def _true_window(input_spec: InputSpec, image_size: tuple[int, int]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from roadmark.manifest import FIXED_SHAPE, InputSpec
+from roadmark.ops import _native
 
 
 def resized_size(spec: InputSpec, height: int, width: int) -> tuple[int, int]:
@@ -43,7 +44,8 @@ def preprocess(
     Args:
         images: uint8 `[H, W, 3]` RGB each; sizes may differ.
         spec: From the manifest.
-        out: float32 `[len(images), spec.height, spec.width, 3]` to write into, or None.
+        out: float32 `[len(images), spec.height, spec.width, 3]` in C order to write into, or
+            None.
 
     Returns:
         float32 `[len(images), spec.height, spec.width, 3]`: `out` when given.
@@ -56,15 +58,16 @@ def preprocess(
         out = np.empty(shape, np.float32)
     if out.shape != shape or out.dtype != np.float32:
         raise ValueError(f"out: found {out.dtype} {out.shape}, expected float32 {shape}")
-    mean, scale = np.asarray(spec.mean, np.float32), np.asarray(spec.scale, np.float32)
     for index, image in enumerate(images):
         _require_image(index, image)
-        height, width = resized_size(spec, *image.shape[:2])
-        inside = out[index, :height, :width]
-        np.subtract(_resize(image, height, width), mean, out=inside)
-        inside *= scale
-        out[index, height:] = spec.pad_value
-        out[index, :height, width:] = spec.pad_value
+        _native.preprocess(
+            image,
+            resized=resized_size(spec, *image.shape[:2]),
+            mean=spec.mean,
+            scale=spec.scale,
+            pad_value=spec.pad_value,
+            out=out[index],
+        )
     return out
 
 
@@ -73,27 +76,3 @@ def _require_image(index: int, image: np.ndarray) -> None:
     fits = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
     if not fits or image.dtype != np.uint8:
         raise ValueError(f"images[{index}]: found {image.dtype} {image.shape}, expected {expected}")
-
-
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    if image.shape[:2] == (height, width):
-        return image
-    left, right, across = _samples(image.shape[1], width)
-    upper, lower, down = _samples(image.shape[0], height)
-    across, down = across[:, None], down[:, None, None]
-    rows, inverse = np.unique(np.concatenate([upper, lower]), return_inverse=True)
-    source = image[rows].astype(np.float32)
-    lines = source[:, left]
-    lines += (source[:, right] - lines) * across
-    top, bottom = lines[inverse[:height]], lines[inverse[height:]]
-    bottom -= top
-    bottom *= down
-    top += bottom
-    return top
-
-
-def _samples(size: int, resized: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Index of the sample before, of the one after, and the weight of the latter."""
-    position = np.arange(resized, dtype=np.float32) * (np.float32(size) / np.float32(resized))
-    before = np.minimum(position.astype(np.int64), size - 1)
-    return before, np.minimum(before + 1, size - 1), position - before.astype(np.float32)

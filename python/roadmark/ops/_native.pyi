@@ -1,0 +1,69 @@
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+def nms(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_outputs: int,
+    soft_nms_sigma: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
+def batched_nms(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    classes: NDArray[np.int32],
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    soft_nms_sigma: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
+def multiclass_nms(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    *,
+    class_agnostic: bool,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    max_candidates: int,
+    soft_nms_sigma: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
+def encode_boxes(
+    boxes: NDArray[np.float32], anchors: NDArray[np.float32], scale_factors: Sequence[float]
+) -> NDArray[np.float32]: ...
+def decode_boxes(
+    encodings: NDArray[np.float32], anchors: NDArray[np.float32], scale_factors: Sequence[float]
+) -> NDArray[np.float32]: ...
+def postprocess(
+    class_logits: NDArray[np.float32],
+    box_encodings: NDArray[np.float32],
+    anchors: NDArray[np.float32],
+    *,
+    window: tuple[float, float],
+    scale_factors: Sequence[float],
+    score_converter: str,
+    logit_scale: float,
+    background_column: bool,
+    class_agnostic: bool,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    soft_nms_sigma: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]: ...
+def preprocess(
+    image: NDArray[np.uint8],
+    *,
+    resized: tuple[int, int],
+    mean: Sequence[float],
+    scale: Sequence[float],
+    pad_value: Sequence[float],
+    out: NDArray[np.float32],
+) -> None: ...

@@ -1,0 +1,90 @@
+"""Equal to TensorFlow's own operations where options coincide."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from roadmark.manifest import FIXED_SHAPE, InputSpec
+from roadmark.ops.nms import multiclass_nms, nms
+from roadmark.ops.preprocess import preprocess
+
+SEEDS = range(4)
+
+
+def random_scene(seed, count, classes):
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 1, (count, 2)).astype(np.float32)
+    sizes = rng.uniform(0.01, 0.4, (count, 2)).astype(np.float32)
+    boxes = np.concatenate([corners, corners + sizes], axis=1)
+    # Few different scores: ties.
+    scores = rng.integers(1, 60, (count, classes)).astype(np.float32) / np.float32(64)
+    return boxes, scores
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("iou_threshold", [0.2, 0.5, 0.7])
+def test_nms(seed, iou_threshold):
+    boxes, scores = random_scene(seed, 300, 1)
+    expected = tf.image.non_max_suppression(boxes, scores[:, 0], 100, iou_threshold, 0.25)
+    kept, _ = nms(
+        boxes, scores[:, 0], score_threshold=0.25, iou_threshold=iou_threshold, max_outputs=100
+    )
+    assert kept.tolist() == expected.numpy().tolist()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_soft_nms(seed):
+    boxes, scores = random_scene(seed, 200, 1)
+    expected, expected_scores = tf.image.non_max_suppression_with_scores(
+        boxes, scores[:, 0], 80, iou_threshold=0.5, score_threshold=0.2, soft_nms_sigma=0.3
+    )
+    kept, kept_scores = nms(
+        boxes,
+        scores[:, 0],
+        score_threshold=0.2,
+        iou_threshold=0.5,
+        max_outputs=80,
+        soft_nms_sigma=0.3,
+    )
+    np.testing.assert_allclose(kept_scores, expected_scores.numpy(), rtol=1e-5)
+    assert kept.tolist() == expected.numpy().tolist()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_combined_non_max_suppression(seed):
+    boxes, _ = random_scene(seed, 200, 1)
+    # Distinct scores: TensorFlow says nothing about ties between classes.
+    scores = np.random.default_rng(seed).permutation(800).reshape(200, 4).astype(np.float32) / 800
+    expected = tf.image.combined_non_max_suppression(
+        boxes[None, :, None], scores[None], 30, 70, 0.5, 0.1, clip_boxes=False
+    )
+    kept, classes, kept_scores = multiclass_nms(
+        boxes, scores, score_threshold=0.1, iou_threshold=0.5, max_per_class=30, max_total=70
+    )
+    assert len(kept) == expected.valid_detections[0]
+    assert kept_scores.tolist() == expected.nmsed_scores[0].numpy().tolist()
+    assert classes.tolist() == expected.nmsed_classes[0].numpy().tolist()
+    assert np.array_equal(boxes[kept], expected.nmsed_boxes[0].numpy())
+
+
+@pytest.mark.parametrize("size", [(72, 128), (64, 64), (33, 50), (20, 7)])
+def test_resizing_and_normalising(size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    spec = InputSpec(
+        name="image",
+        height=32,
+        width=32,
+        resize=FIXED_SHAPE,
+        min_dimension=0,
+        max_dimension=0,
+        mean=(127.5, 127.5, 127.5),
+        scale=(1 / 127.5, 1 / 127.5, 1 / 127.5),
+        pad_value=(0.0, 0.0, 0.0),
+        channel_order="RGB",
+        layout="NHWC",
+        dtype="float32",
+        true_shapes_name="",
+    )
+    resized = tf.compat.v1.image.resize_images(image[None], (32, 32)).numpy()
+    expected = (resized - np.float32(127.5)) * np.float32(1 / 127.5)
+    np.testing.assert_allclose(preprocess([image], spec), expected, atol=2e-7)
