@@ -220,7 +220,7 @@ def test_a_checkpoint_of_another_model_is_refused(whole):
         checkpoints.fine_tune(wider, whole.run, "detection")
     assert str(raised.value).startswith(str(whole.checkpoint))
     more_classes = _untrained(whole.run, "model.ssd.num_classes=5")
-    with pytest.raises(UserError, match="a checkpoint of another model.* 2 have another shape"):
+    with pytest.raises(UserError, match=r"a checkpoint of another model.* 2 have another shape"):
         checkpoints.restore_for_inference(more_classes, whole.run)
 
 
