@@ -10,6 +10,7 @@ import dataclasses
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import linecache
 import re
 import sys
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ def _edit(modules: str, old: str, new: str, why: str) -> Edit:
     return Edit(re.compile(modules), re.compile(old, re.MULTILINE), new, why)
 
 
-# The protos have a hook of their own, and `numpy` does not occur in them.
+# The protos have a hook of their own.
 _OD_API = r"object_detection\.(?!protos\.).*"
 
 EDITS = (
@@ -67,7 +68,7 @@ EDITS = (
         r"\1from tf_keras.src.applications import resnet",
         "`keras` is Keras 3 now, whose layers do not fit the models built with tf_keras",
     ),
-    _edit(_OD_API, r"\bnp\.float\b", "float", "NumPy 1.24 removed np.float"),
+    _edit(rf"{_OD_API}|lvis\..*", r"\bnp\.float\b", "float", "NumPy 1.24 removed np.float"),
     _edit(_OD_API, r"\bnp\.int\b", "int", "NumPy 1.24 removed np.int"),
     _edit(_OD_API, r"\bnp\.NAN\b", "np.nan", "NumPy 2 removed np.NAN"),
     _edit(_OD_API, r"\bnp\.string_", "np.bytes_", "NumPy 2 removed np.string_"),
@@ -135,4 +136,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         source = apply(fullname, self.get_source(fullname))
+        # AutoGraph compiles functions once more from the lines that `inspect` gives. An entry
+        # without a time is not compared with the file.
+        linecache.cache[self.path] = (len(source), None, source.splitlines(True), self.path)
         return compile(source, self.path, "exec", dont_inherit=True)

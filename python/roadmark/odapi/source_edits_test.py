@@ -1,6 +1,7 @@
 """The edits against the installed sources."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from roadmark.odapi import source_edits
 
 def _sources() -> dict[str, str]:
     sources = {}
-    for package in ("object_detection", "tf_slim"):
+    for package in ("lvis", "object_detection", "tf_slim"):
         root = Path(importlib.util.find_spec(package).submodule_search_locations[0])
         for path in root.rglob("*.py"):
             module = ".".join((package, *path.relative_to(root).with_suffix("").parts))
@@ -42,6 +43,15 @@ def test_edited_sources_compile(sources) -> None:
     assert "object_detection.models.keras_models.resnet_v1" in edited
     for module, source in edited.items():
         compile(source, module, "exec", dont_inherit=True)
+
+
+def test_functions_show_the_edited_source_which_autograph_reads(tmp_path: Path) -> None:
+    (tmp_path / "eval.py").write_text("def kind():\n    return np.float\n")
+    spec = source_edits._Finder().find_spec("lvis.eval", [str(tmp_path)])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.kind() is float
+    assert inspect.getsource(module.kind) == "def kind():\n    return float\n"
 
 
 @pytest.mark.parametrize(
