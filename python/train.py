@@ -91,7 +91,7 @@ def main() -> int:
         )
         return result.exit_code
     print(f"trained to step {result.step}: {result.checkpoint}")
-    print(f"next: bazel run //python:evaluate -- --model={result.run}")
+    print(f"next: bazel run //python:evaluate -- --model_dir={result.run}")
     return 0
 
 
