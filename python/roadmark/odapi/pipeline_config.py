@@ -112,15 +112,6 @@ def set_batch_size(config: TrainEvalPipelineConfig, batch_size: int) -> None:
     config.train_config.batch_size = batch_size
 
 
-def set_steps(config: TrainEvalPipelineConfig, steps: int) -> None:
-    """Sets the length of training; a cosine schedule that ended with it still does."""
-    former = config.train_config.num_steps
-    config.train_config.num_steps = steps
-    schedule = _cosine_decay(config)
-    if schedule is not None and schedule.total_steps == former:
-        schedule.total_steps = steps
-
-
 def set_fine_tune_checkpoint(config: TrainEvalPipelineConfig, checkpoint: str) -> None:
     """Starts from `checkpoint` (`.../ckpt-0`), by default from all of a detector's layers."""
     train_config = config.train_config
@@ -133,17 +124,6 @@ def set_fine_tune_checkpoint(config: TrainEvalPipelineConfig, checkpoint: str) -
         .enum_type.values_by_name["V2"]
         .number
     )
-
-
-def _cosine_decay(config: TrainEvalPipelineConfig) -> Any | None:
-    optimizer = config.train_config.optimizer
-    kind = optimizer.WhichOneof("optimizer")
-    if kind is None:
-        return None
-    rate = getattr(optimizer, kind).learning_rate
-    if rate.WhichOneof("learning_rate") != "cosine_decay_learning_rate":
-        return None
-    return rate.cosine_decay_learning_rate
 
 
 class _Assignment:

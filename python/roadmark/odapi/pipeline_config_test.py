@@ -213,19 +213,3 @@ def test_setters_of_the_flags(config) -> None:
     assert config.train_config.fine_tune_checkpoint == "zoo/ckpt-0"
     assert config.train_config.fine_tune_checkpoint_type == "detection"
     assert config.train_config.fine_tune_checkpoint_version == 2
-
-
-@pytest.mark.parametrize(
-    ("total", "expected"),
-    [
-        pytest.param(400, 100, id="a decay that ended with the run still does"),
-        pytest.param(900, 900, id="a decay of its own length is kept"),
-    ],
-)
-def test_set_steps(config, total: int, expected: int) -> None:
-    schedule = config.train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate
-    config.train_config.num_steps = 400
-    schedule.total_steps = total
-    pipeline_config.set_steps(config, 100)
-    assert config.train_config.num_steps == 100
-    assert schedule.total_steps == expected

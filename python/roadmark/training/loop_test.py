@@ -20,11 +20,18 @@ from roadmark.training.options import TrainOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
+PREDICTOR = "model.ssd.box_predictor.weight_shared_convolutional_box_predictor"
 RATE = "train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate"
 TINY = (
     f"{SIZE}.height=64",
     f"{SIZE}.width=64",
     "model.ssd.feature_extractor.depth_multiplier=0.25",
+    # Fewer layers and levels: what takes time at this size is building the graph.
+    "model.ssd.feature_extractor.fpn.min_level=4",
+    "model.ssd.feature_extractor.fpn.max_level=5",
+    "model.ssd.anchor_generator.multiscale_anchor_generator.min_level=4",
+    "model.ssd.anchor_generator.multiscale_anchor_generator.max_level=5",
+    f"{PREDICTOR}.num_layers_before_predictor=1",
     # So low that rounding does not grow into different losses within the test.
     f"{RATE}.learning_rate_base=1e-5",
     f"{RATE}.warmup_learning_rate=1e-6",
