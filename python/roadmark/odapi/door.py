@@ -96,7 +96,8 @@ def _hush_python() -> None:
             logger.addFilter(_PackageNoise())
     # Invalid escapes in docstrings, told when a module is compiled for the first time.
     for category in (SyntaxWarning, DeprecationWarning):
-        warnings.filterwarnings("ignore", category=category, module=_NOISY_PACKAGES.pattern)
+        # `module` is matched from the beginning of the file's path.
+        warnings.filterwarnings("ignore", category=category, module=f".*{_NOISY_PACKAGES.pattern}")
 
 
 @contextlib.contextmanager
