@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import shutil
 import uuid
@@ -49,17 +50,32 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
 
     Yields:
         An empty folder with the same parent.
+
+    Raises:
+        NotADirectoryError: Something else than a folder is at `path`.
     """
     path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    replaced = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            os.replace(path, replaced)
-        os.replace(temporary, path)
+        _replace_folder(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    # No system call exchanges two folders everywhere, so there is a moment with none at `path`.
+    old = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        if path.exists():
+            os.replace(path, old)
+        os.replace(new, path)
+    finally:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        elif old.exists():
+            os.replace(old, path)
