@@ -5,7 +5,6 @@ Exit codes: 0 done, 2 the user's mistake (one line on stderr), 130 stopped by Ct
 Anything else is a bug of ours and shows its traceback.
 """
 
-import errno
 import os
 import signal
 import sys
@@ -14,21 +13,12 @@ from collections.abc import Callable
 from absl import app as absl_app
 from absl import flags, logging
 
-from roadmark.errors import UserError
+from roadmark.errors import DISK_CURES, UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
-
-# Errors of the user's disk, not of our code.
-_DISK_CURES = {
-    errno.ENOSPC: "free some space or choose another folder, then repeat the command",
-    errno.EROFS: "choose a folder that can be written to",
-    errno.EACCES: "choose a folder that you may read and write",
-    errno.EPERM: "choose a folder that you may read and write",
-    errno.EDQUOT: "free some of your quota or choose another folder",
-}
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -57,7 +47,7 @@ def _guarded(main: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        cure = _DISK_CURES.get(error.errno or 0)
+        cure = DISK_CURES.get(error.errno or 0)
         if cure is None:
             raise
         return _report(f"{error.filename or 'disk'}: {error.strerror}; {cure}")

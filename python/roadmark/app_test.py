@@ -63,6 +63,25 @@ def _start(body, *args, env=None, cwd=None):
             2,
             "error: runs/x: No space left on device; free some space",
         ),
+        (
+            "import os\napp.run(lambda: os.makedirs(os.devnull))",
+            (),
+            2,
+            "error: /dev/null: File exists; choose another name",
+        ),
+        (
+            "import os\napp.run(lambda: os.makedirs(os.devnull + '/x'))",
+            (),
+            2,
+            "error: /dev/null/x: Not a directory; choose another name",
+        ),
+        ("app.run(lambda: open('/', 'w'))", (), 2, "error: /: Is a directory; choose another name"),
+        (
+            "import os\napp.run(lambda: os.mkdir('x' * 300))",
+            (),
+            2,
+            f"error: {'x' * 300}: File name too long; choose a shorter name",
+        ),
         ("app.run(lambda: None)", ("--no_such_flag=1",), 2, "error: command line: "),
         ("app.run(lambda: None)", ("stray",), 2, "error: command line: found 'stray'"),
         (

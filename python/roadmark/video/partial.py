@@ -1,30 +1,16 @@
 """Output files that are whole under their name, or kept apart as a part of the work."""
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from roadmark.atomic import atomic_path
-from roadmark.errors import UserError
+from roadmark.errors import DISK_CURES, UserError
 
 Report = Callable[[str], None]
 """Takes a notice for the user, one line."""
-
-_DISK_ERRORS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-}
 
 
 def print_report(line: str) -> None:
@@ -71,13 +57,10 @@ def refusing_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        cure = DISK_CURES.get(error.errno or 0)
+        if cure is None:
             raise
-        raise UserError(
-            path,
-            f"cannot be written: {error.strerror}",
-            "free some space or choose another place with --out",
-        ) from None
+        raise UserError(path, f"cannot be written: {error.strerror}", cure) from None
 
 
 def _keep(

@@ -68,7 +68,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path, heard):
 
 def test_folder_that_cannot_be_made_is_one_line(tmp_path, heard):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot be written: .*; free some space or choose"):
+    with pytest.raises(UserError, match=r"cannot be written: .*; choose another name"):
         write([tmp_path / "file" / "a.mp4"], heard)
 
 
