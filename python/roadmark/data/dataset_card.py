@@ -19,6 +19,10 @@ _SIDES = (0, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 _SIZES_SHOWN = 5
 _EXAMPLES = 10
 _BAR_WIDTH = 40
+_FILE = "dataset_card.json"
+_SCHEMA = 1
+_KEYS = frozenset({"schema", "source", "classes", "splits", "findings"})
+_SOURCE_KEYS = frozenset({"input", "format", "split", "seed"})
 
 
 class SplitStatistics:
@@ -95,7 +99,7 @@ def build(
     """
     names = list(label_map.names.values())
     return {
-        "schema": 1,
+        "schema": _SCHEMA,
         "source": source,
         "classes": [
             {
@@ -129,10 +133,32 @@ def write(card: dict[str, Any], ledger: Ledger, folder: Path) -> str:
         The text.
     """
     text = _text(card, ledger)
-    (folder / "dataset_card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    (folder / _FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     (folder / "dataset_card.txt").write_text(text, encoding="utf-8")
     ledger.write(folder / "findings.csv")
     return text
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """The card in a folder, or None where there is none that `write` made."""
+    try:
+        card = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return card if _is_own(card) else None
+
+
+def _is_own(card: Any) -> bool:
+    # Other tools write files of this name too, so that a name alone tells nothing.
+    if not isinstance(card, dict) or card.keys() != _KEYS or card["schema"] != _SCHEMA:
+        return False
+    source, splits = card["source"], card["splits"]
+    if not isinstance(source, dict) or source.keys() != _SOURCE_KEYS:
+        return False
+    return isinstance(splits, dict) and all(
+        isinstance(split, dict) and isinstance(split.get("images"), int)
+        for split in splits.values()
+    )
 
 
 def _class_lines(classes: list[dict[str, Any]]) -> list[str]:

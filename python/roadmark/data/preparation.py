@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -32,7 +33,10 @@ _MAX_SHARDS = 100
 _WORTH_PROCESSES = 100
 _AHEAD_PER_PROCESS = 8
 _SAMPLES = {"train": 6, "val": 6}
-_OWN_FILES = ("*.tfrecord", "label_map.pbtxt", "dataset_card.*", "samples.jpg", "findings.csv")
+_OWN_FILE = re.compile(
+    r"(train|val|test)-\d{5}-of-\d{5}\.tfrecord"
+    r"|label_map\.pbtxt|dataset_card\.(json|txt)|samples\.jpg|findings\.csv"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +82,7 @@ def prepare(options: Options) -> Prepared:
 
     Raises:
         UserError: The set cannot be read or divided, a split has no picture left, `strict` is set
-            and there are faults, or `out` holds files that are not records.
+            and there are faults, or `out` holds what `prepare` did not write.
     """
     _check(options)
     name, source = registry.read(options.format, options.request)
@@ -126,20 +130,30 @@ def _check(options: Options) -> None:
             f"--val_fraction={options.val_fraction}", "expected a share between 0 and 1", "use 0.2"
         )
     out = options.out
-    if out.is_dir():
-        known = {path for pattern in _OWN_FILES for path in out.glob(pattern)}
-        others = sorted(path.name for path in out.iterdir() if path not in known)
-        if others:
-            raise UserError(
-                str(out),
-                f"holds {others[0]!r}, which is no part of prepared records; the whole folder "
-                "would be replaced",
-                "choose an empty or new folder with --out=",
-            )
     source = Path(options.request.input).resolve()
     if options.request.input and (out.resolve() == source or out.resolve() in source.parents):
         raise UserError(
             str(out), "the data set is in the folder to be replaced", "choose another with --out="
+        )
+    _check_out(out)
+
+
+def _check_out(out: Path) -> None:
+    """Refuses to replace what `prepare` did not write."""
+    cure = "choose an empty or new folder with --out="
+    if out.exists() and not out.is_dir():
+        raise UserError(str(out), "a file, expected a folder", cure)
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    others = [name for name in names if not _OWN_FILE.fullmatch(name)]
+    if not others and names and dataset_card.load(out) is None:
+        # Shards and a label map alone may be anyone's: the card says that they are prepare's.
+        others = names
+    if others:
+        raise UserError(
+            str(out),
+            f"holds {others[0]!r}, which is no part of prepared records; the whole folder "
+            "would be replaced",
+            cure,
         )
 
 

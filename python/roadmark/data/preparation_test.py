@@ -161,6 +161,16 @@ def test_a_full_disk_leaves_nothing_half_written(yolo_set, tmp_path, monkeypatch
     [
         pytest.param(lambda out: (out / "thesis.docx").touch(), "holds 'thesis.docx'", id="others"),
         pytest.param(lambda out: (out / "images").mkdir(), "holds 'images'", id="folder"),
+        pytest.param(
+            lambda out: (out / "train-00000-of-00001.tfrecord").touch(),
+            "holds 'train-00000-of-00001.tfrecord'",
+            id="shards-without-a-card",
+        ),
+        pytest.param(
+            lambda out: (out / "dataset_card.json").write_text('{"name": "theirs"}'),
+            "holds 'dataset_card.json'",
+            id="card-of-another-tool",
+        ),
     ],
 )
 def test_a_folder_with_other_files_is_not_replaced(yolo_set, tmp_path, make, problem):
@@ -169,6 +179,27 @@ def test_a_folder_with_other_files_is_not_replaced(yolo_set, tmp_path, make, pro
     with pytest.raises(UserError, match=problem):
         preparation.prepare(_options(yolo_set, tmp_path / "out"))
     assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_drive_among_prepared_records_is_not_removed(yolo_set, tmp_path):
+    preparation.prepare(_options(yolo_set, tmp_path / "out"))
+    (tmp_path / "out/drive_0042.tfrecord").write_bytes(b"precious")
+    with pytest.raises(UserError, match=r"holds 'drive_0042\.tfrecord'"):
+        preparation.prepare(_options(yolo_set, tmp_path / "out"))
+    assert (tmp_path / "out/drive_0042.tfrecord").read_bytes() == b"precious"
+
+
+def test_prepared_records_are_replaced(yolo_set, tmp_path):
+    preparation.prepare(_options(yolo_set, tmp_path / "out", seed=4))
+    prepared = preparation.prepare(_options(yolo_set, tmp_path / "out", seed=5))
+    assert json.loads((tmp_path / "out/dataset_card.json").read_text()) == prepared.card
+
+
+def test_a_file_is_not_replaced(yolo_set, tmp_path):
+    (tmp_path / "out").write_text("precious")
+    with pytest.raises(UserError, match="out: a file, expected a folder"):
+        preparation.prepare(_options(yolo_set, tmp_path / "out"))
+    assert (tmp_path / "out").read_text() == "precious"
 
 
 def test_records_are_not_written_over_their_source(tmp_path):

@@ -1,15 +1,13 @@
 """What the demo works on: records of rendered scenes and a clip. What is the user's is kept."""
 
-import json
 from pathlib import Path
 
 from roadmark import locations
-from roadmark.data import preparation, synthetic_clip
+from roadmark.data import dataset_card, preparation, synthetic_clip
 from roadmark.data.formats.request import Request
 
 CLIP = Path("test.mp4")
 CARD_TEXT = "dataset_card.txt"
-_CARD = "dataset_card.json"
 _FORMAT = "synthetic"
 _VAL_FRACTION = 0.15
 # Scenes and clip have nothing in common but their seed; another number keeps it so.
@@ -47,9 +45,8 @@ def records(num_images: int, seed: int, run: Path) -> Path:
 
 
 def _holds(folder: Path, num_images: int, seed: int) -> bool:
-    try:
-        card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    card = dataset_card.load(folder)
+    if card is None:
         return False
     source = card["source"]
     images = sum(split["images"] for split in card["splits"].values())

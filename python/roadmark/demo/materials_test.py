@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ def _contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(folder.iterdir())}
 
 
+def _card(name: str, seed: int, images: int) -> str:
+    source = {"input": "", "format": name, "split": "", "seed": seed}
+    splits = {"train": {"images": images}}
+    return json.dumps(
+        {"schema": 1, "source": source, "classes": [], "splits": splits, "findings": {}}
+    )
+
+
 def test_records_go_where_every_config_looks_and_are_reused():
     made = materials.records(_IMAGES, 5, _RUN)
     assert made == Path("data/records")
@@ -33,11 +42,21 @@ def test_records_go_where_every_config_looks_and_are_reused():
     [
         None,
         "not json",
-        '{"source": {"format": "coco", "seed": 5}, "splits": {"train": {"images": 20}}}',
-        '{"source": {"format": "synthetic", "seed": 6}, "splits": {"train": {"images": 20}}}',
-        '{"source": {"format": "synthetic", "seed": 5}, "splits": {"train": {"images": 21}}}',
+        '{"name": "theirs", "schema": 1}',
+        '{"source": "https://x", "splits": ["train"], "schema": 1, "classes": [], "findings": {}}',
+        _card("coco", 5, 20),
+        _card("synthetic", 6, 20),
+        _card("synthetic", 5, 21),
     ],
-    ids=["no card", "damaged card", "another set", "another seed", "another number"],
+    ids=[
+        "no card",
+        "damaged card",
+        "card of another tool",
+        "card with other contents",
+        "another set",
+        "another seed",
+        "another number",
+    ],
 )
 def test_other_records_stay_as_they_are(card, capsys):
     theirs = Path("data/records")
