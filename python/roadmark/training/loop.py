@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roadmark import locations, progress
+from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.training import preflight, run_config, schedule
 from roadmark.training.interruption import Interruption
@@ -34,19 +35,31 @@ def train(options: TrainOptions) -> TrainResult:
     """
     prepared = run_config.prepare(options)
     folder = RunFolder(options.model_dir or locations.model_dir(options.config))
+    train = prepared.config.train_config
+    if train.fine_tune_checkpoint and (options.restart or checkpoints.latest(folder.path) is None):
+        _check_fine_tune(train.fine_tune_checkpoint, folder.path)
     _restart(folder, options)
-    seed = folder.choose_seed(options.seed)
+    beginning = folder.beginning(options.seed, train.batch_size, prepared.index.digest())
     resume = checkpoints.latest(folder.path)
-    steps = prepared.config.train_config.num_steps
-    _say(_summary(options, prepared, folder, seed))
+    steps = train.num_steps
+    _say(_summary(options, prepared, folder, beginning.seed))
     if resume is not None and checkpoints.step_of(resume) >= steps:
         return _nothing_left(folder, resume, steps)
-    if resume is None and prepared.config.train_config.fine_tune_checkpoint:
-        checkpoints.resolve(prepared.config.train_config.fine_tune_checkpoint)
-    folder.begin(prepared.config, prepared.label_map_path, seed)
-    session = _session(prepared, seed, resume, options.xla)
+    folder.begin(prepared.config, prepared.label_map_path, beginning)
+    session = _session(prepared, beginning.seed, resume, options.xla)
     with Recorder(folder, session.summary_writer(folder.tensorboard), session.step) as recorder:
         return _run(session, recorder, options, folder.path, steps)
+
+
+def _check_fine_tune(path: str, run: Path) -> None:
+    # Before anything is removed: a slip in the path must not cost the earlier run.
+    prefix = checkpoints.resolve(path)
+    if prefix.resolve().is_relative_to(checkpoints.folder(run).resolve()):
+        raise UserError(
+            f"--fine_tune_checkpoint={path}",
+            f"{prefix} is in the folder of this run, which --restart clears",
+            "train into another --model_dir",
+        )
 
 
 def _restart(folder: RunFolder, options: TrainOptions) -> None:

@@ -6,6 +6,7 @@ that training can read any example at once. Needs no TensorFlow.
 
 import contextlib
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -104,6 +105,17 @@ class RecordIndex:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def digest(self) -> str:
+        """Tells sets of records apart: SHA-256 of each file's name and size and all offsets.
+
+        The folder does not count, so that records may be moved.
+        """
+        found = hashlib.sha256()
+        for path in self.paths:
+            found.update(f"{path.name}\n{path.stat().st_size}\n".encode())
+        found.update(self.offsets.astype("<i8").tobytes())
+        return found.hexdigest()
 
     def frame(self, number: int) -> tfrecord.Frame:
         """The frame of an example, read anew from its file."""

@@ -1,5 +1,6 @@
 """What a run writes to its folder besides checkpoints. Needs no TensorFlow."""
 
+import dataclasses
 import json
 import platform
 import shutil
@@ -28,6 +29,21 @@ _DISTRIBUTIONS = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+    """What decides which batches a run sees, and so may not change on its way.
+
+    Attributes:
+        seed: Of the order of the examples and their augmentation.
+        batch_size: Images per step.
+        records: Digest of the training records.
+    """
+
+    seed: int
+    batch_size: int
+    records: str
+
+
 class RunFolder:
     """The folder of one run.
 
@@ -45,6 +61,9 @@ class RunFolder:
 
         Returns:
             What was removed, for the user.
+
+        Raises:
+            UserError: Something cannot be removed.
         """
         found = checkpoints.complete(self.path)
         removed = []
@@ -52,34 +71,65 @@ class RunFolder:
             last = checkpoints.step_of(found[-1])
             removed.append(f"{len(found)} checkpoints (the last of step {last})")
         for part in (checkpoints.folder(self.path), self.tensorboard):
-            shutil.rmtree(part, ignore_errors=True)
+            _remove_tree(part)
         for file in (self.metrics, self.path / _VERSIONS):
             if file.exists():
                 file.unlink()
                 removed.append(file.name)
         return removed
 
-    def seed(self) -> int | None:
-        """The seed of the run that is in the folder, or None."""
-        path = self.path / _VERSIONS
-        return json.loads(path.read_text())["seed"] if path.exists() else None
+    def beginning(self, seed: int | None, batch_size: int, records: str) -> Beginning:
+        """What the run begins with, or goes on with when there is a checkpoint to resume.
 
-    def choose_seed(self, asked: int | None) -> int:
-        """The seed to run with: the one asked for, else that of the run in the folder, else 0.
+        Args:
+            seed: The one asked for; None for that of the run that is resumed, else 0.
+            batch_size: Images per step.
+            records: Digest of the training records.
 
         Raises:
-            UserError: A run with another seed is in the folder.
+            UserError: The run in the folder began with something else.
         """
-        before = self.seed()
-        if asked is None or before is None or asked == before:
-            return asked if asked is not None else before or 0
-        raise UserError(
-            self.path,
-            f"the run in this folder began with --seed={before}, found --seed={asked}",
-            "leave --seed out to resume it, or begin anew with --restart or another --model_dir",
-        )
+        if checkpoints.latest(self.path) is None:
+            return Beginning(seed or 0, batch_size, records)
+        before = self._read_beginning()
+        now = Beginning(before.seed if seed is None else seed, batch_size, records)
+        self._check_same(before, now)
+        return now
 
-    def begin(self, config: Any, label_map: Path, seed: int) -> None:
+    def _read_beginning(self) -> Beginning:
+        path = self.path / _VERSIONS
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            fields = [(field.type, found[field.name]) for field in dataclasses.fields(Beginning)]
+            if not all(type(value) is kind for kind, value in fields):
+                raise ValueError
+            return Beginning(*(value for _, value in fields))
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(
+                path,
+                "does not say which seed, batch size and records the run in this folder began with",
+                "begin anew with --restart, or choose another --model_dir",
+            ) from None
+
+    def _check_same(self, before: Beginning, now: Beginning) -> None:
+        for flag in ("seed", "batch_size"):
+            old, new = getattr(before, flag), getattr(now, flag)
+            if old != new:
+                raise UserError(
+                    self.path,
+                    f"the run in this folder began with --{flag}={old}, found --{flag}={new}",
+                    f"give --{flag}={old} to resume it, or begin anew with --restart or another "
+                    "--model_dir",
+                )
+        if before.records != now.records:
+            raise UserError(
+                self.path,
+                "the run in this folder began with other training records (their names, sizes "
+                "or number differ)",
+                "give those to resume it, or begin anew with --restart or another --model_dir",
+            )
+
+    def begin(self, config: Any, label_map: Path, beginning: Beginning) -> None:
         """Writes the as-run config, the label map and the versions.
 
         Raises:
@@ -87,11 +137,24 @@ class RunFolder:
         """
         pipeline_config.save(config, self.path / _CONFIG)
         atomic.write_text(self.path / _LABEL_MAP, label_map.read_text(encoding="utf-8"))
-        atomic.write_text(self.path / _VERSIONS, json.dumps(versions(seed), indent=2) + "\n")
+        atomic.write_text(self.path / _VERSIONS, json.dumps(versions(beginning), indent=2) + "\n")
 
 
-def versions(seed: int) -> dict[str, Any]:
-    """What a run can be repeated with: exact versions, machine and seed."""
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(
+            folder,
+            f"cannot be removed ({error.strerror or error})",
+            "remove it by hand, or choose another --model_dir",
+        ) from None
+
+
+def versions(beginning: Beginning) -> dict[str, Any]:
+    """What a run can be repeated with: its beginning, exact versions and the machine."""
     found = {}
     for name in _DISTRIBUTIONS:
         try:
@@ -99,7 +162,7 @@ def versions(seed: int) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     return {
-        "seed": seed,
+        **dataclasses.asdict(beginning),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": found,

@@ -8,16 +8,24 @@ import pytest
 from roadmark.errors import UserError
 from roadmark.odapi import pipeline_config
 from roadmark.testing import small_records
-from roadmark.training.run_folder import RunFolder
+from roadmark.training.run_folder import Beginning, RunFolder
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "quickstart.config"
+
+
+BEGINNING = Beginning(seed=7, batch_size=4, records="digest")
 
 
 @pytest.fixture
 def folder(tmp_path) -> RunFolder:
     label_map = small_records.write(tmp_path / "records", count=0) / "label_map.pbtxt"
     folder = RunFolder(tmp_path / "run")
-    folder.begin(pipeline_config.load(CONFIG), label_map, seed=7)
+    folder.begin(pipeline_config.load(CONFIG), label_map, BEGINNING)
+    for step in (20, 40):
+        for name in (f"ckpt-{step}.index", f"ckpt-{step}.data-00000-of-00001"):
+            checkpoint = folder.path / "checkpoints" / name
+            checkpoint.parent.mkdir(exist_ok=True)
+            checkpoint.touch()
     return folder
 
 
@@ -32,30 +40,62 @@ def test_begin_writes_config_label_map_and_versions(folder):
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
-    [pytest.param(None, 7, id="that of the run"), pytest.param(7, 7, id="the same again")],
+    "asked",
+    [pytest.param(None, id="that of the run"), pytest.param(7, id="the same again")],
 )
-def test_a_resumed_run_keeps_its_seed(folder, asked, expected):
-    assert folder.choose_seed(asked) == expected
+def test_a_resumed_run_keeps_its_seed(folder, asked):
+    assert folder.beginning(asked, 4, "digest") == BEGINNING
 
 
-def test_another_seed_needs_a_restart(folder):
-    with pytest.raises(UserError, match=r"began with --seed=7, found --seed=8.*--restart"):
-        folder.choose_seed(8)
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ((8, 4, "digest"), r"began with --seed=7, found --seed=8; give --seed=7 .*--restart"),
+        ((None, 8, "digest"), r"began with --batch_size=4, found --batch_size=8.*--restart"),
+        ((None, 4, "other"), r"began with other training records.*--restart"),
+    ],
+    ids=["seed", "batch size", "records"],
+)
+def test_a_run_that_began_otherwise_needs_a_restart(folder, asked, message):
+    with pytest.raises(UserError, match=message):
+        folder.beginning(*asked)
     folder.remove_training()
-    assert folder.choose_seed(8) == 8
-    assert folder.choose_seed(None) == 0
+    seed, *rest = asked
+    assert folder.beginning(*asked) == Beginning(seed or 0, *rest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param('{"seed": 7, "batch', id="cut short"),
+        pytest.param("[]", id="no object"),
+        pytest.param('{"batch_size": 4, "records": "digest"}', id="no seed"),
+        pytest.param('{"seed": 7}', id="no batch size and records"),
+        pytest.param('{"seed": "7", "batch_size": 4, "records": "digest"}', id="a text"),
+    ],
+)
+def test_a_run_that_does_not_say_how_it_began_needs_a_restart(folder, text):
+    path = folder.path / "versions.json"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(UserError, match=r"versions\.json: does not say .*--restart"):
+        folder.beginning(7, 4, "digest")
 
 
 def test_restarting_removes_training_and_says_what(folder):
-    checkpoints = folder.path / "checkpoints"
-    checkpoints.mkdir()
-    for step in (20, 40):
-        (checkpoints / f"ckpt-{step}.index").touch()
-        (checkpoints / f"ckpt-{step}.data-00000-of-00001").touch()
     folder.metrics.touch()
+    (folder.path / "tensorboard").mkdir()
     (folder.path / "export").mkdir()
     removed = folder.remove_training()
     assert removed == ["2 checkpoints (the last of step 40)", "metrics.csv", "versions.json"]
     left = {path.name for path in folder.path.iterdir()}
     assert left == {"pipeline.config", "label_map.pbtxt", "export"}
+
+
+def test_what_cannot_be_removed_is_not_called_removed(folder, tmp_path):
+    checkpoints = folder.path / "checkpoints"
+    # shutil.rmtree removes no symbolic link.
+    checkpoints.symlink_to(checkpoints.rename(tmp_path / "big_disk"))
+    with pytest.raises(UserError, match=r"run/checkpoints: cannot be removed .* by hand"):
+        folder.remove_training()
+    assert (folder.path / "versions.json").exists()
