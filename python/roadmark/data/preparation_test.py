@@ -9,6 +9,7 @@ from PIL import Image
 
 from roadmark.data import checking, example, preparation, records, tfrecord
 from roadmark.data.findings import Rule
+from roadmark.data.formats import registry
 from roadmark.data.formats.request import Request
 from roadmark.data.preparation import Options
 from roadmark.errors import UserError
@@ -187,6 +188,11 @@ def test_a_drive_among_prepared_records_is_not_removed(yolo_set, tmp_path):
     with pytest.raises(UserError, match=r"holds 'drive_0042\.tfrecord'"):
         preparation.prepare(_options(yolo_set, tmp_path / "out"))
     assert (tmp_path / "out/drive_0042.tfrecord").read_bytes() == b"precious"
+
+
+def test_prepared_records_are_found_out_as_records(yolo_set, tmp_path):
+    preparation.prepare(_options(yolo_set, tmp_path / "out"))
+    assert registry.detect(tmp_path / "out") == "tfrecord"
 
 
 def test_prepared_records_are_replaced(yolo_set, tmp_path):

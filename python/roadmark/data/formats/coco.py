@@ -5,7 +5,9 @@ Pictures are looked for by name below the data set's folder.
 """
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,11 @@ from roadmark.data.source import (
 )
 from roadmark.errors import UserError
 
+_IDS = ("id", "image_id", "category_id")
 _KEYS = ("images", "annotations", "categories")
-_HEAD_BYTES = 1 << 16
+_LISTED = ("images", "annotations")
+_HEAD_CHARACTERS = 1 << 20
+_STRING_OR_BRACKET = re.compile(r'"((?:[^"\\]|\\.)*)"|[][{}]')
 
 
 def detect(root: Path) -> bool:
@@ -64,9 +69,26 @@ def _files(root: Path) -> list[Path]:
 
 
 def _looks_like_coco(path: Path) -> bool:
+    """Whether pictures or annotations are listed at the top level, as far as the head tells.
+
+    The files of the official set are hundreds of megabytes, so they are not parsed for this.
+    """
     with open(path, encoding="utf-8", errors="replace") as stream:
-        head = stream.read(_HEAD_BYTES)
-    return any(f'"{key}"' in head for key in _KEYS) and head.lstrip().startswith("{")
+        head = stream.read(_HEAD_CHARACTERS)
+    depth, last = 0, ""
+    for found in _STRING_OR_BRACKET.finditer(head):
+        token = found.group()
+        if token in ("{", "["):
+            if depth == 0 and token == "[":
+                return False
+            if depth == 1 and token == "[" and last in _LISTED:
+                return True
+            depth += 1
+        elif token in ("}", "]"):
+            depth -= 1
+        elif depth == 1:
+            last = found.group(1)
+    return False
 
 
 class _Reader:
@@ -84,7 +106,7 @@ class _Reader:
         names = self._categories(file, content["categories"])
         paths = self._images(file, content["images"], split)
         seen: set = set()
-        for position, annotation in enumerate(content["annotations"]):
+        for position, annotation in self._entries(file, "annotations", content["annotations"]):
             self._annotation(file, position, annotation, names, paths, seen)
 
     def finish(self) -> SourceSet:
@@ -109,10 +131,32 @@ class _Reader:
                 self._ledger.add(Rule.NO_ANNOTATION, str(path), "in no COCO file")
         return SourceSet(tuple(images), self._class_ids, self._has_masks, self._ledger)
 
-    def _categories(self, file: Path, categories: list) -> dict[int, str]:
-        names: dict[int, str] = {}
-        for entry in sorted(categories, key=lambda entry: entry.get("id", 0)):
-            number, name = entry.get("id"), str(entry.get("name", "")).strip()
+    def _entries(self, file: Path, key: str, entries: list) -> Iterator[tuple[int, dict]]:
+        """Position and entry of the objects in a list whose ids can be compared."""
+        for position, entry in enumerate(entries):
+            where = f"{file}: {key}[{position}]"
+            if not isinstance(entry, dict):
+                self._ledger.add(Rule.MALFORMED, where, f"{str(entry)[:60]!r}, expected an object")
+                continue
+            ids = [name for name in _IDS if isinstance(entry.get(name), dict | list)]
+            if ids:
+                found = f"{ids[0]} {str(entry[ids[0]])[:60]}, expected a number"
+                self._ledger.add(Rule.MALFORMED, where, found)
+                continue
+            yield position, entry
+
+    def _categories(self, file: Path, categories: list) -> dict[int | str, str]:
+        names: dict[int | str, str] = {}
+        numbered = []
+        for position, entry in self._entries(file, "categories", categories):
+            if isinstance(entry.get("id"), int | str):
+                numbered.append(entry)
+                continue
+            found = f"id {entry.get('id')}, expected a number"
+            self._ledger.add(Rule.MALFORMED, f"{file}: categories[{position}]", found)
+        # Numbers before texts, which do not compare with each other.
+        for entry in sorted(numbered, key=lambda e: (isinstance(e["id"], str), e["id"])):
+            number, name = entry["id"], str(entry.get("name", "")).strip()
             if number in names and names[number] != name:
                 raise UserError(
                     str(file),
@@ -125,7 +169,7 @@ class _Reader:
 
     def _images(self, file: Path, entries: list, split: str | None) -> dict[Any, Path | None]:
         paths: dict[Any, Path | None] = {}
-        for position, entry in enumerate(entries):
+        for position, entry in self._entries(file, "images", entries):
             number, file_name = entry.get("id"), str(entry.get("file_name", ""))
             where = f"{file}: image {number} (entry {position})"
             if number in paths:
@@ -162,7 +206,7 @@ class _Reader:
         file: Path,
         position: int,
         annotation: dict,
-        names: dict[int, str],
+        names: dict[int | str, str],
         paths: dict[Any, Path | None],
         seen: set,
     ) -> None:
@@ -185,7 +229,7 @@ class _Reader:
     def _object(self, where: str, place: str, annotation: dict, name: str, path: Path) -> None:
         try:
             box, mask = _box(annotation.get("bbox")), _mask(annotation.get("segmentation"))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             self._ledger.add(Rule.MALFORMED, where, str(error))
             return
         self._has_masks |= mask is not None
@@ -204,7 +248,7 @@ def _load(file: Path) -> dict:
         raise UserError(str(file), f"not UTF-8 text: {error.reason}", cure) from None
     for key in _KEYS:
         entries = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        if not isinstance(entries, list):
             raise UserError(str(file), f"no list of {key!r}; not a COCO instances file", cure)
     return content
 
@@ -231,6 +275,8 @@ def _mask(segmentation: Any) -> Mask | None:
         return None
     if isinstance(segmentation, list):
         return Polygons(tuple(tuple(map(float, part)) for part in segmentation))
+    if not isinstance(segmentation, dict):
+        raise ValueError(f"segmentation {segmentation!r}, expected polygons or run lengths")
     counts, size = segmentation.get("counts"), segmentation.get("size", ())
     if not isinstance(counts, list | str) or len(size) != 2:
         raise ValueError(f"segmentation with keys {sorted(segmentation)}, expected counts and size")

@@ -11,7 +11,8 @@ from roadmark.data.source import Polygons, RunLengths
 from roadmark.errors import UserError
 from roadmark.testing import pictures
 
-CATEGORIES = [{"id": 7, "name": "bus"}, {"id": 3, "name": "car"}]
+CAR = {"id": 3, "name": "car"}
+CATEGORIES = [{"id": 7, "name": "bus"}, CAR]
 IMAGES = [
     {"id": 1, "file_name": "a.jpg", "width": 80, "height": 60},
     {"id": 2, "file_name": "b.jpg", "width": 80, "height": 60},
@@ -148,6 +149,39 @@ def test_masks(folder, segmentation, expected):
             id="no-such-picture",
         ),
         pytest.param([_annotation()], IMAGES[:1], Rule.NO_ANNOTATION, "b.jpg", id="not-listed"),
+        pytest.param(
+            [_annotation(segmentation=5)], IMAGES, Rule.MALFORMED, "annotation 5", id="mask-number"
+        ),
+        pytest.param(
+            [_annotation(bbox=[10**400, 2, 3, 4])],
+            IMAGES,
+            Rule.MALFORMED,
+            "annotation 5",
+            id="number-beyond-floats",
+        ),
+        pytest.param(
+            [_annotation(), 5], IMAGES, Rule.MALFORMED, "annotations[1]", id="annotation-no-object"
+        ),
+        pytest.param(
+            [_annotation()], [*IMAGES, "c.jpg"], Rule.MALFORMED, "images[2]", id="image-no-object"
+        ),
+        *(
+            pytest.param(
+                [_annotation(**{key: [1]})],
+                IMAGES,
+                Rule.MALFORMED,
+                "annotations[0]",
+                id=f"list-{key}",
+            )
+            for key in ("id", "image_id", "category_id")
+        ),
+        pytest.param(
+            [_annotation()],
+            [*IMAGES, IMAGES[0] | {"id": {"a": 1}}],
+            Rule.MALFORMED,
+            "images[2]",
+            id="image-id-is-an-object",
+        ),
     ],
 )
 def test_contradictions_are_entered_with_file_and_id(folder, annotations, images, rule, where):
@@ -156,6 +190,33 @@ def test_contradictions_are_entered_with_file_and_id(folder, annotations, images
     found = [finding for finding in ledger.findings if finding.rule is rule]
     assert found, ledger.findings
     assert where in found[0].where
+
+
+def test_categories_with_ids_of_several_types_are_read_and_others_entered(folder):
+    bad = [{"id": None, "name": "x"}, {"id": [1], "name": "y"}, "z"]
+    _write(folder / "x.json", [_annotation()], categories=[{"id": "7", "name": "bus"}, *bad, CAR])
+    source = coco.read(Request(str(folder)))
+    assert list(source.class_ids) == ["car", "bus"]
+    assert len(_objects(source)["a.jpg"]) == 1
+    assert [(f.rule, f.where) for f in source.ledger.findings] == [
+        (Rule.MALFORMED, f"{folder}/x.json: categories[{n}]") for n in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param('{"info": {"a": "}"}, "images": [', True, id="images-listed"),
+        pytest.param('{"categories": [{"id": 1}], "annotations": []}', True, id="annotations"),
+        pytest.param('{"splits": {"train": {"images": 8}}, "images": 8}', False, id="counts"),
+        pytest.param('{"made": {"images": []}}', False, id="a-level-below"),
+        pytest.param('{"keys": "images", "values": []}', False, id="as-a-text"),
+        pytest.param('[{"images": []}]', False, id="list"),
+    ],
+)
+def test_what_looks_like_coco(tmp_path, text, expected):
+    (tmp_path / "x.json").write_text(text)
+    assert coco.detect(tmp_path) is expected
 
 
 def test_objects_of_a_picture_listed_twice_are_put_together(folder):
