@@ -170,7 +170,7 @@ class Manifest:
     """Everything about an exported folder but the SHA-256 of its files, which `write` adds.
 
     Attributes:
-        model: Name of the config that the model came from.
+        model: Name of the run folder that the model came from, or of the config without a run.
         input: See `InputSpec`.
         outputs: See `OutputSpec`.
         postprocess: See `PostprocessSpec`.
@@ -228,6 +228,18 @@ def load(folder: str | Path) -> Manifest:
     manifest = _parse(Manifest, content, path, "manifest")
     _verify(folder, _parse(dict[str, str], files, path, "files"))
     return manifest
+
+
+def is_export(folder: str | Path) -> bool:
+    """Whether a folder has a manifest of ours, whole or not and of whatever schema version.
+
+    Other software calls files `manifest.json` too.
+    """
+    try:
+        content = _read(Path(folder) / locations.MANIFEST)
+    except UserError:
+        return False
+    return {"schema_version", "weights_sha256"} <= content.keys()
 
 
 def sha256(path: str | Path) -> str:

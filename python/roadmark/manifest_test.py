@@ -85,6 +85,27 @@ def test_every_file_below_the_folder_is_listed_by_hash(folder):
     }
 
 
+def test_a_damaged_export_of_another_release_is_still_an_export(folder):
+    edit(folder, lambda content: content.update(schema_version=99))
+    (folder / "anchors.npy").unlink()
+    assert manifest.is_export(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(None, id="no manifest"),
+        pytest.param('{"name": "A web app", "icons": []}', id="a manifest of other software"),
+        pytest.param("[]", id="a list"),
+        pytest.param("no JSON", id="no JSON"),
+    ],
+)
+def test_other_folders_are_no_exports(tmp_path, content):
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    assert not manifest.is_export(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("damage", "named", "says"),
     [

@@ -19,6 +19,7 @@ from roadmark import atomic
 from roadmark.errors import UserError
 
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
+_STEP = re.compile(r"-(\d+)$")
 _TEMPORARY = ".writing"
 # Below this share of its variables, what was restored is chance likeness and not the same model.
 _LEAST_SHARE = 0.5
@@ -47,7 +48,12 @@ def latest(run: str | Path) -> Path | None:
 
 def step_of(prefix: Path) -> int:
     """The training step after which a checkpoint was written."""
-    return int(prefix.name.rpartition("-")[2])
+    return int(_STEP.search(prefix.name)[1])
+
+
+def has_step(prefix: Path) -> bool:
+    """Whether a checkpoint's name ends with its step, as every name that is saved here does."""
+    return _STEP.search(prefix.name) is not None
 
 
 def resolve(path: str | Path) -> Path:
@@ -77,7 +83,8 @@ def _newest_in(path: Path) -> Path:
     newest = latest(path)
     if newest is not None:
         return newest
-    prefixes = [index.with_suffix("") for index in path.glob("ckpt-*.index")]
+    indices = [index for index in path.glob("ckpt-*.index") if _INDEX.fullmatch(index.name)]
+    prefixes = [index.with_suffix("") for index in indices]
     if not prefixes:
         raise UserError(path, "no checkpoint in this folder", "train one: bazel run //python:train")
     return max(prefixes, key=step_of)

@@ -43,6 +43,22 @@ def test_steps_are_compared_as_numbers(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("folder", ["", "checkpoints"], ids=["a plain folder", "a run's folder"])
+def test_names_without_a_step_are_passed_over(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    for name in ("ckpt-3", "ckpt-20", "ckpt-best", "ckpt-99-old"):
+        (tmp_path / folder / f"{name}.index").touch()
+        (tmp_path / folder / f"{name}.data-00000-of-00001").touch()
+    assert checkpoints.resolve(tmp_path) == tmp_path / folder / "ckpt-20"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("ckpt-7", True), ("model.ckpt-400", True), ("best", False)]
+)
+def test_a_name_may_or_may_not_tell_the_step(name, expected):
+    assert checkpoints.has_step(Path(name)) is expected
+
+
 def test_pruning_keeps_the_newest(tmp_path):
     for step in (1, 2, 3):
         _write(tmp_path, step)

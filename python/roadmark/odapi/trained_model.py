@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from roadmark import manifest
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, label_map, pipeline_config
 from roadmark.odapi.label_map import LabelMap
@@ -51,13 +52,11 @@ def find(
         labels: The run's own `label_map.pbtxt`, or the one that the config names, when None.
 
     Raises:
-        UserError: One of them is missing or damaged, or the label map has an id beyond the
-            config's `num_classes`.
+        UserError: One of them is missing or damaged, the checkpoint's name gives no step, or the
+            label map has an id beyond the config's `num_classes`.
     """
-    if run is not None and not Path(run).is_dir():
-        raise UserError(
-            run, "no such run folder", "train one with: bazel run //python:train -- --config=..."
-        )
+    if run is not None:
+        _check_run(Path(run))
     if run is None and (checkpoint is None or config is None):
         raise UserError(
             "command line",
@@ -74,7 +73,7 @@ def find(
         name=Path(run).resolve().name if run is not None else config_path.stem,
         config_path=config_path,
         config=loaded,
-        checkpoint=checkpoints.resolve(checkpoint if checkpoint is not None else run),
+        checkpoint=_checkpoint(checkpoint if checkpoint is not None else run),
         label_map_path=label_map_path,
         label_map=names,
     )
@@ -92,6 +91,30 @@ def eval_records(model: TrainedModel) -> str:
     raise UserError(
         model.config_path, "eval_input_reader names no records", "give them as --eval_records"
     )
+
+
+def _check_run(run: Path) -> None:
+    if not run.is_dir():
+        raise UserError(
+            run, "no such run folder", "train one with: bazel run //python:train -- --config=..."
+        )
+    if manifest.is_export(run):
+        raise UserError(
+            run,
+            "is an exported model, expected a run folder",
+            "give the run's folder as --model_dir; evaluate and infer take an export as --model",
+        )
+
+
+def _checkpoint(path: str | Path) -> Path:
+    prefix = checkpoints.resolve(path)
+    if not checkpoints.has_step(prefix):
+        raise UserError(
+            prefix,
+            "the name does not end with the training step",
+            "rename its files as the OD API does, such as ckpt-400.index and ckpt-400.data-...",
+        )
+    return prefix
 
 
 def _label_map_path(run: str | Path | None, config: Any, labels: str | Path | None) -> Path:

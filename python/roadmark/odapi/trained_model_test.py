@@ -65,6 +65,13 @@ def test_a_config_and_a_checkpoint_without_a_run(run):
         pytest.param(
             lambda run: (run / "pipeline.config").unlink(), "pipeline.config", id="no config"
         ),
+        pytest.param(
+            lambda run: (run / "manifest.json").write_text(
+                '{"schema_version": 1, "weights_sha256": ""}'
+            ),
+            "is an exported model, expected a run folder",
+            id="an export",
+        ),
     ],
 )
 def test_what_is_missing_is_named(run, damage, says):
@@ -72,6 +79,12 @@ def test_what_is_missing_is_named(run, damage, says):
     with pytest.raises(UserError) as refused:
         trained_model.find(run)
     assert says in str(refused.value)
+
+
+def test_a_checkpoint_named_without_its_step(run):
+    (run / "best.index").touch()
+    with pytest.raises(UserError, match="best: the name does not end with the training step"):
+        trained_model.find(run, checkpoint=run / "best")
 
 
 def test_neither_run_nor_checkpoint():
