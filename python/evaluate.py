@@ -40,9 +40,10 @@ _OUT = flags.DEFINE_string("out", None, "Folder for the results. Default: the ru
 
 def main() -> int:
     """Runs the command; see the module's text."""
+    result, out = _of_export() if _MODEL.value is not None else _of_checkpoint()
+
     from roadmark.evaluation import evaluation
 
-    result, out = _of_export() if _MODEL.value is not None else _of_checkpoint()
     evaluation.print_tables(result)
     path = out / ("evaluation_export.json" if _MODEL.value is not None else "evaluation.json")
     scalars = out / "tensorboard" / ("eval_export" if _MODEL.value is not None else "eval")
@@ -70,6 +71,13 @@ def _of_export():
 
 
 def _of_checkpoint():
+    for flag in (_ENGINE, _DEVICE):
+        if flag.present:
+            raise UserError(
+                f"--{flag.name}",
+                "found it without --model",
+                "a run's checkpoint takes no such flag",
+            )
     from roadmark.evaluation import checkpoint, records
     from roadmark.odapi import trained_model
 

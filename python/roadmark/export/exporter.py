@@ -50,13 +50,14 @@ def export(model: TrainedModel, out: str | Path) -> Exported:
 
     Args:
         model: As `trained_model.find` gives it.
-        out: The folder; one that is there is replaced.
+        out: The folder; an earlier export there is replaced.
 
     Raises:
-        UserError: The checkpoint is of another model, the config needs what cannot be exported,
-            or the two SavedModels do not agree.
+        UserError: `out` holds something else than an export, the checkpoint is of another model,
+            the config needs what cannot be exported, or the two SavedModels do not agree.
     """
     out = Path(out)
+    _refuse_to_replace(out, model)
     with progress.track("exporting", 5, "parts") as meter, atomic.atomic_folder(out) as folder:
         description = _write(model, folder, meter)
         scenes = [synthetic.render_scene(0, index).image for index in range(_CHECKED_SCENES)]
@@ -69,6 +70,16 @@ def export(model: TrainedModel, out: str | Path) -> Exported:
                 "report this config as a bug; nothing was written",
             )
     return Exported(out, description, found)
+
+
+def _refuse_to_replace(out: Path, model: TrainedModel) -> None:
+    """The folder is replaced whole, so nothing of the user's may be in it."""
+    cure = "choose an empty or a new folder with --out"
+    for source in (model.config_path, model.checkpoint, model.label_map_path):
+        if source.resolve().is_relative_to(out.resolve()):
+            raise UserError(out, f"would replace what is exported, {source}", cure)
+    if out.is_dir() and any(out.iterdir()) and not manifest.is_export(out):
+        raise UserError(out, "holds other files than an export, which would be lost", cure)
 
 
 def _write(model: TrainedModel, folder: Path, meter: progress.Meter) -> Manifest:
