@@ -36,10 +36,7 @@ def load(path: str | Path) -> TrainEvalPipelineConfig:
             the fields that an unknown one may have meant), or describes no model.
     """
     config = text_proto.load(path, TrainEvalPipelineConfig, "pipeline config")
-    if config.model.WhichOneof("model") is None:
-        raise UserError(
-            str(path), "it describes no model", "begin with one of the files in configs/"
-        )
+    architecture(config, str(path))
     return config
 
 
@@ -48,9 +45,27 @@ def save(config: TrainEvalPipelineConfig, path: str | Path) -> None:
     text_proto.save(config, path)
 
 
-def architecture(config: TrainEvalPipelineConfig) -> Any:
-    """The message that describes the model: `config.model.ssd`, `config.model.faster_rcnn`, ..."""
-    return getattr(config.model, config.model.WhichOneof("model"))
+def architecture(config: TrainEvalPipelineConfig, where: str = "model") -> Any:
+    """The message that describes the model: `config.model.ssd`, `config.model.faster_rcnn`, ...
+
+    Args:
+        config: The config.
+        where: What to name in an error.
+
+    Raises:
+        UserError: There is none, or only the name of an experimental model.
+    """
+    kind = config.model.WhichOneof("model")
+    if kind is None:
+        raise UserError(where, "it describes no model", "begin with one of the files in configs/")
+    model = getattr(config.model, kind)
+    if "num_classes" not in model.DESCRIPTOR.fields_by_name:
+        raise UserError(
+            where,
+            f"it describes the model as {kind}, which has no num_classes",
+            "describe it as ssd, faster_rcnn or center_net",
+        )
+    return model
 
 
 def num_classes(config: TrainEvalPipelineConfig) -> int:

@@ -59,6 +59,11 @@ def test_reads_the_configs_of_others(name: str) -> None:
             r"pipeline\.config:2:3: .*DetectionModel.* did you mean 'ssd'",
             id="an unknown field, with line, column and the near name",
         ),
+        pytest.param(
+            "model { experimental_model { name: 'x' } }",
+            r"pipeline\.config: it describes the model as experimental_model",
+            id="a model without a number of classes",
+        ),
         pytest.param("model {\n ssd {", r"pipeline\.config:2", id="a brace that is not closed"),
         pytest.param(
             "train_config { batch_size: x }", r"pipeline\.config:1:28: ", id="a word for a number"
@@ -117,6 +122,13 @@ def test_override_sets_one_value(config, assignment: str, field: str, expected: 
     for name in field.split("."):
         value = getattr(value, name)
     assert value == expected
+
+
+@pytest.mark.parametrize("model", ["{}", "{experimental_model {}}"])
+def test_a_model_that_was_taken_away_is_missed(config, model: str) -> None:
+    changed = pipeline_config.override(config, [f"model={model}"])
+    with pytest.raises(UserError, match=r"^model: it describes"):
+        pipeline_config.num_classes(changed)
 
 
 def test_override_leaves_the_original_alone(config) -> None:

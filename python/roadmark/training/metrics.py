@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from roadmark import atomic
+from roadmark.errors import UserError
 
 STEP = "step"
 
@@ -43,10 +44,27 @@ class MetricsFile:
 
 
 def read(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a metrics file, none when there is no file."""
+    """The rows of a metrics file, none when there is no file.
+
+    Raises:
+        UserError: It is no text, or a row has no step.
+    """
     path = Path(path)
     if not path.exists():
         return []
-    with open(path, newline="") as stream:
-        # A row cut short by a crash has no step or ends early.
-        return [row for row in csv.DictReader(stream) if None not in row.values()]
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            # A row cut short by a crash ends early.
+            rows = [row for row in csv.DictReader(stream) if None not in row.values()]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _damaged(path, str(error)) from None
+    for row in rows:
+        if not row.get(STEP, "").isdecimal():
+            raise _damaged(path, f"a row with the step {row.get(STEP)!r}")
+    return rows
+
+
+def _damaged(path: Path, problem: str) -> UserError:
+    return UserError(
+        path, f"not the metrics of a run: {problem}", "remove it, or begin anew with --restart"
+    )

@@ -1,5 +1,8 @@
 """metrics.csv goes on where a resumed run goes on."""
 
+import pytest
+
+from roadmark.errors import UserError
 from roadmark.training import metrics
 from roadmark.training.metrics import MetricsFile
 
@@ -34,3 +37,20 @@ def test_another_set_of_columns_keeps_what_it_can(tmp_path):
         {"step": "2", "total_loss": "0.2", "gradient_norm": ""},
         {"step": "4", "total_loss": "0.4", "gradient_norm": "0.4"},
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"step,total_loss\nten,0.1\n", id="a step that is no number"),
+        pytest.param(b"step,total_loss\n,0.1\n", id="no step"),
+        pytest.param(b"loss\n0.1\n", id="no column of steps"),
+        pytest.param(b"step,total_loss\n\xff,0.1\n", id="no text"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_and_kept(tmp_path, content):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"metrics\.csv: not the metrics of a run.*--restart"):
+        MetricsFile(path, ["total_loss"], resumed_step=2)
+    assert path.read_bytes() == content

@@ -6,6 +6,7 @@ Every check raises a `UserError` that says what to change. Needs no TensorFlow.
 from pathlib import Path
 from typing import Any
 
+from roadmark.data import records
 from roadmark.errors import UserError
 from roadmark.odapi import pipeline_config
 from roadmark.odapi.label_map import LabelMap
@@ -82,7 +83,18 @@ def notices(config: Any, contents: Contents) -> list[str]:
             f"train_input_reader.max_number_of_boxes admits and are not trained on; the first "
             f"such image is {contents.crowded.first}"
         )
+    for reader in config.eval_input_reader:
+        for path in reader.tf_record_input_reader.input_path:
+            lines += _notice_missing(path)
     return lines
+
+
+def _notice_missing(eval_records: str) -> list[str]:
+    try:
+        records.match(eval_records)
+    except UserError as error:
+        return [f"notice: {eval_records}: {error.problem}; evaluate will need --eval_records"]
+    return []
 
 
 def _check_input(config: Any, where: str) -> None:

@@ -230,7 +230,8 @@ def test_files_without_records_are_named(tmp_path):
 
 def test_boxes_beyond_the_limit_per_image_are_told(tmp_path):
     crowded = ("train_input_reader.max_number_of_boxes=1",)
-    prepared = run_config.prepare(_options(small_records.write(tmp_path), overrides=crowded))
+    records = f"{small_records.write(tmp_path)}/train-*"
+    prepared = run_config.prepare(_options(tmp_path, eval_records=records, overrides=crowded))
     (notice,) = preflight.notices(prepared.config, prepared.contents)
     beyond = prepared.contents.boxes - prepared.contents.images
     assert f"{beyond} boxes are beyond the 1 per image" in notice
@@ -267,6 +268,29 @@ def test_several_globs_are_kept_apart_for_the_stock_tools(tmp_path):
     reader = prepared.config.train_input_reader.tf_record_input_reader
     assert list(reader.input_path) == both.split(",")
     assert prepared.contents.images == 6
+
+
+@pytest.mark.parametrize("flag", ["train_records", "eval_records"])
+@pytest.mark.parametrize("globs", ["", "train-*,,val-*"], ids=["empty", "a part empty"])
+def test_an_empty_glob_is_laid_to_its_flag(tmp_path, flag, globs):
+    refusal = _refusal(_options(small_records.write(tmp_path), **{flag: globs}))
+    assert refusal.startswith(f"--{flag}={globs}: an empty glob")
+
+
+def test_evaluation_records_that_are_not_there_stop_training_before_it_begins(tmp_path):
+    absent = f"{tmp_path}/vall-*"
+    refusal = _refusal(_options(small_records.write(tmp_path), eval_records=absent))
+    assert refusal.startswith(f"{absent}: no records match")
+
+
+def test_default_evaluation_records_that_are_not_there_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    records = small_records.write(Path("data/records"))
+    prepared = run_config.prepare(_options(records))
+    (notice,) = preflight.notices(prepared.config, prepared.contents)
+    assert notice.startswith("notice: data/records/val-*: no records match")
+    (records / "val-00000-of-00001.tfrecord").touch()
+    assert preflight.notices(prepared.config, prepared.contents) == []
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.config")))

@@ -42,7 +42,11 @@ def prepare(options: TrainOptions) -> RunConfig:
         UserError: A file is missing or damaged, or config, label map and records do not agree.
     """
     where = str(options.config)
+    _check_globs("train_records", options.train_records)
+    _check_globs("eval_records", options.eval_records)
     config = as_run(options)
+    if options.eval_records is not None:
+        records.match(options.eval_records)
     paths = _training_files(config)
     label_map_path = Path(config.train_input_reader.label_map_path)
     names = label_map.load(label_map_path)
@@ -67,6 +71,16 @@ def as_run(options: TrainOptions) -> Any:
     if options.steps is not None:
         schedule.rescale(config, options.steps)
     return pipeline_config.override(config, options.overrides)
+
+
+def _check_globs(flag: str, globs: str | None) -> None:
+    if globs is None or all(part.strip() for part in globs.split(",")):
+        return
+    raise UserError(
+        f"--{flag}={globs}",
+        "an empty glob",
+        "name files, such as 'data/records/train-*', or leave the flag out",
+    )
 
 
 def _set_inputs(config: Any, options: TrainOptions) -> None:

@@ -155,7 +155,17 @@ def rate_path(config: Any) -> str:
 
 
 def _learning_rate(config: Any) -> tuple[str, Any]:
-    optimizer = config.train_config.optimizer
-    rate = getattr(optimizer, optimizer.WhichOneof("optimizer")).learning_rate
-    kind = rate.WhichOneof("learning_rate")
+    field = "train_config.optimizer"
+    optimizer = _chosen(config.train_config.optimizer, "optimizer", field)
+    field = f"{field}.{optimizer}.learning_rate"
+    rate = getattr(config.train_config.optimizer, optimizer).learning_rate
+    kind = _chosen(rate, "learning_rate", field)
     return kind, getattr(rate, kind)
+
+
+def _chosen(message: Any, oneof: str, field: str) -> str:
+    kind = message.WhichOneof(oneof)
+    if kind is None:
+        kinds = ", ".join(option.name for option in message.DESCRIPTOR.oneofs_by_name[oneof].fields)
+        raise UserError(field, "it is not set", f"set one of its fields: {kinds}")
+    return kind

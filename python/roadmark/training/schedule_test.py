@@ -3,6 +3,7 @@
 import pytest
 
 from roadmark.errors import UserError
+from roadmark.odapi import pipeline_config
 from roadmark.odapi.pipeline_config import TrainEvalPipelineConfig
 from roadmark.training import schedule
 
@@ -89,6 +90,34 @@ def test_learning_rates_far_off_for_the_batch_size_are_refused(optimizer, batch,
     with pytest.raises(UserError, match=problem) as raised:
         schedule.check_learning_rate(config, "x.config")
     assert f"{optimizer}.learning_rate.{COSINE}.learning_rate_base=RATE" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        pytest.param(
+            "train_config.optimizer={}",
+            r"^train_config\.optimizer: it is not set; set one .* momentum_optimizer",
+            id="no optimizer",
+        ),
+        pytest.param(
+            "train_config.optimizer.adam_optimizer={}",
+            r"^train_config\.optimizer\.adam_optimizer\.learning_rate: it is not set; "
+            r".*constant_learning_rate",
+            id="no rate",
+        ),
+        pytest.param(
+            "train_config.optimizer.momentum_optimizer.momentum_optimizer_value=0.5",
+            r"^train_config\.optimizer\.momentum_optimizer\.learning_rate: it is not set",
+            id="momentum for Adam, which chooses another optimizer without a rate",
+        ),
+    ],
+)
+def test_an_optimizer_or_rate_that_is_not_set_is_named(assignment, expected):
+    config, _ = _config(optimizer="adam_optimizer", total_steps=1000)
+    changed = pipeline_config.override(config, [assignment])
+    with pytest.raises(UserError, match=expected):
+        schedule.check_length(changed, "x.config")
 
 
 def test_momentum_counts_in_the_usual_rate():
