@@ -14,7 +14,20 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message, message_fa
 from roadmark.errors import UserError
 
 _CURE = "make the records again with: bazel run //python:prepare"
+_OBJECT_PREFIX = "image/object/"
 _BOX_KEYS = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
+_OBJECT_KEYS = frozenset(
+    {
+        *_BOX_KEYS,
+        "image/object/area",
+        "image/object/class/label",
+        "image/object/class/text",
+        "image/object/difficult",
+        "image/object/group_of",
+        "image/object/is_crowd",
+        "image/object/mask",
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +51,8 @@ class AnnotatedImage:
         areas: float32 `[N]`, square pixels: of the mask where there is one, else of the box.
         masks: N single-channel PNG files of the picture's size, 0 or 1, or None without masks.
         source_id: The picture's id in the set it came from; `filename` where that has none.
+        unread: Keys of the record's other features of objects, sorted; `serialise` has no use for
+            them.
     """
 
     filename: str
@@ -53,6 +68,7 @@ class AnnotatedImage:
     areas: np.ndarray
     masks: tuple[bytes, ...] | None = None
     source_id: str = ""
+    unread: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of objects."""
@@ -117,6 +133,7 @@ def parse(record: bytes, where: str) -> AnnotatedImage:
     names = _per_object(features, "image/object/class/text", "bytes_list", count, where)
     ids = _per_object(features, "image/object/class/label", "int64_list", count, where)
     crowd = _per_object(features, "image/object/is_crowd", "int64_list", count, where)
+    group = _per_object(features, "image/object/group_of", "int64_list", count, where)
     difficult = _per_object(features, "image/object/difficult", "int64_list", count, where)
     masks = _per_object(features, "image/object/mask", "bytes_list", count, where)
     return AnnotatedImage(
@@ -128,12 +145,20 @@ def parse(record: bytes, where: str) -> AnnotatedImage:
         boxes=boxes,
         class_ids=np.array(ids or [0] * count, np.int64),
         class_names=tuple(name.decode(errors="replace") for name in names or [b""] * count),
-        is_crowd=np.array(crowd or [0] * count, bool),
+        is_crowd=np.array(crowd or [0] * count, bool) | np.array(group or [0] * count, bool),
         difficult=np.array(difficult or [0] * count, bool),
         areas=np.array(areas, np.float32) if areas else box_areas(boxes, height, width),
         masks=tuple(masks) if masks else None,
         source_id=source_id or filename,
+        unread=tuple(sorted(key for key, value in features.items() if _is_unread(key, value))),
     )
+
+
+def _is_unread(key: str, feature: message.Message) -> bool:
+    if not key.startswith(_OBJECT_PREFIX) or key in _OBJECT_KEYS:
+        return False
+    kind = feature.WhichOneof("kind")
+    return kind is not None and bool(getattr(feature, kind).value)
 
 
 def _boxes(features: dict, where: str) -> np.ndarray:

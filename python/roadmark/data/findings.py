@@ -42,6 +42,7 @@ class Rule(enum.Enum):
     APPLY_ORIENTATION = (Action.FIXED, "EXIF turn, which TensorFlow ignores: pixels turned")
     CONVERT_IMAGE = (Action.FIXED, "picture TensorFlow cannot read as RGB: saved as PNG")
     IDENTICAL_IMAGE = (Action.NOTED, "picture that is there twice, byte for byte")
+    NO_SPLIT = (Action.NOTED, "picture of neither part in a set that is divided: to train")
     ONE_GROUP = (Action.NOTED, "one drive only: its frames are on both sides of the split")
     # Annotation files and records.
     DAMAGED_RECORD = (Action.DROPPED, "record that is corrupt, truncated or no annotated picture")
@@ -66,6 +67,7 @@ class Rule(enum.Enum):
     MASK_FROM_BOX = (Action.FIXED, "object without a usable mask among masks: box filled")
     NOT_DOWNLOADED = (Action.SET_ASIDE, "Open Images rows of pictures that are not in the folder")
     OTHER_ANNOTATION = (Action.SET_ASIDE, "annotation that is neither box, polygon nor mask")
+    OTHER_FEATURE = (Action.SET_ASIDE, "feature of objects in records that prepare does not keep")
     DONT_CARE = (Action.SET_ASIDE, "KITTI DontCare region: not an object")
     HAS_SCORE = (Action.NOTED, "KITTI line with a score: a detector's output, not a label")
 

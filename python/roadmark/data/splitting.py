@@ -25,10 +25,10 @@ def split(
 ) -> tuple[Splits, str]:
     """Assigns every picture to `train`, `val` or `test`.
 
-    Where the set has both training and validation pictures, that division is kept. Else the
-    pictures that are not for testing are divided at random: groups stay whole, and of several
-    random divisions the one is taken whose share of every class is nearest to `val_fraction`, and
-    that leaves neither side without a class where it can.
+    Where the set has both training and validation pictures, that division is kept, and pictures
+    of no known split train. Else the pictures that are not for testing are divided at random:
+    groups stay whole, and of several random divisions the one is taken whose share of every class
+    is nearest to `val_fraction`, and that leaves neither side without a class where it can.
 
     Args:
         images: The pictures.
@@ -36,7 +36,8 @@ def split(
         seed: Of the division.
         group_by: Regular expression whose first group (or whole match) within a picture's name
             is its group, or None to keep the set's own groups.
-        ledger: Learns of a set that cannot be divided by group.
+        ledger: Learns of a set that cannot be divided by group, and of pictures that a divided set
+            has in neither part.
 
     Returns:
         The pictures by split in the set's order, and one line on how they were divided.
@@ -47,8 +48,7 @@ def split(
     """
     named = {image.split for image in images}
     if {"train", "val"} <= named:
-        kept = _by_split(images, [image.split or "train" for image in images])
-        return kept, "split: as the set has it"
+        return _kept(images, ledger)
     groups = _groups(images, group_by)
     pool = [index for index, image in enumerate(images) if image.split != "test"]
     kinds = sorted({groups[index] for index in pool})
@@ -78,6 +78,16 @@ def shuffled(images: Sequence[SourceImage], seed: int) -> list[SourceImage]:
     """The pictures in a random order, so that neighbouring frames do not train together."""
     order = np.random.default_rng(seed).permutation(len(images))
     return [images[index] for index in order]
+
+
+def _kept(images: Sequence[SourceImage], ledger: Ledger) -> tuple[Splits, str]:
+    without = [image for image in images if image.split is None]
+    for image in without:
+        ledger.add(Rule.NO_SPLIT, image.where, image.name)
+    how = "split: as the set has it"
+    if without:
+        how += f", and {len(without)} pictures of no known split to train"
+    return _by_split(images, [image.split or "train" for image in images]), how
 
 
 def _by_split(images: Sequence[SourceImage], names: Sequence[str]) -> Splits:

@@ -29,6 +29,18 @@ def test_an_existing_division_is_kept():
     )
 
 
+def test_pictures_of_no_known_split_train_and_are_counted():
+    images = [_image("a", split="train"), _image("b", split="val"), _image("c"), _image("d")]
+    ledger = Ledger()
+    splits, how = _split(images, ledger=ledger)
+    assert splits == {"train": ["a", "c", "d"], "val": ["b"]}
+    assert how == "split: as the set has it, and 2 pictures of no known split to train"
+    assert [(f.rule, f.found) for f in ledger.findings] == [
+        (Rule.NO_SPLIT, "c"),
+        (Rule.NO_SPLIT, "d"),
+    ]
+
+
 def test_pictures_for_testing_stay_out_when_the_rest_is_divided():
     images = [_image(f"t{n}", split="test") for n in range(3)]
     images += [_image(f"a{n}", split="train") for n in range(10)]

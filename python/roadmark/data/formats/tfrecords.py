@@ -7,6 +7,7 @@ that of a shard (`x-00000-of-00010`) is taken to be one drive, whose frames stay
 
 import dataclasses
 import re
+from collections import Counter
 from pathlib import Path
 
 from roadmark.data import example, layout, records, tfrecord
@@ -140,6 +141,8 @@ class _Reader:
         self._images: list[SourceImage] = []
         self._names: dict[str, int] = {}
         self._class_ids: dict[str, int] = {}
+        self._unread: Counter[str] = Counter()
+        self._first_unread: dict[str, str] = {}
         self._has_masks = False
 
     def add(self, file: Path, split: str | None) -> None:
@@ -155,6 +158,9 @@ class _Reader:
             self._add_image(frame, image, split)
 
     def finish(self) -> SourceSet:
+        for key, count in sorted(self._unread.items()):
+            found = f"{key} in {count} records, first here"
+            self._ledger.add(Rule.OTHER_FEATURE, self._first_unread[key], found)
         label_map = self._classes.label_map
         if label_map is not None:
             ids = {_name(label_map, number): number for number in label_map.ids}
@@ -164,6 +170,9 @@ class _Reader:
 
     def _add_image(self, frame: tfrecord.Frame, image: AnnotatedImage, split: str | None) -> None:
         self._has_masks |= image.masks is not None
+        self._unread.update(image.unread)
+        for key in image.unread:
+            self._first_unread.setdefault(key, frame.where)
         sharded = _SHARD.search(frame.path.name) is not None
         name = self._unique_name(frame, image)
         self._images.append(

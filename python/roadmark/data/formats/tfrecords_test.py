@@ -113,6 +113,33 @@ def test_a_file_name_used_twice_gets_a_number(tmp_path):
     assert [finding.rule for finding in source.ledger.findings] == [Rule.RENAME_IMAGE]
 
 
+def _with_features(image, **lists):
+    built = example._Example.FromString(example.serialise(image))
+    for name, values in lists.items():
+        built.features.feature[f"image/object/{name}"].int64_list.value.extend(values)
+    return built.SerializeToString()
+
+
+def test_groups_become_crowds_and_other_features_are_counted(tmp_path):
+    image = _picture(0)
+    others = [1] * len(image)
+    with tfrecord.RecordWriter(tmp_path / "a.record") as writer:
+        writer.write(example.serialise(_picture(1)))
+        writer.write(_with_features(image, group_of=others, truncated=others, view=[]))
+        writer.write(_with_features(_picture(2), truncated=[1], weight=[2]))
+    source = tfrecords.read(Request(str(tmp_path)))
+    assert [any(o.is_crowd for o in i.load().objects) for i in source.images] == [
+        False,
+        True,
+        False,
+    ]
+    second, third = (image.where for image in source.images[1:])
+    assert [(f.rule, f.where, f.found) for f in source.ledger.findings] == [
+        (Rule.OTHER_FEATURE, second, "image/object/truncated in 2 records, first here"),
+        (Rule.OTHER_FEATURE, third, "image/object/weight in 1 records, first here"),
+    ]
+
+
 def test_a_glob_that_matches_nothing(tmp_path):
     with pytest.raises(UserError, match="no records match"):
         tfrecords.read(Request(f"{tmp_path}/*.record"))
