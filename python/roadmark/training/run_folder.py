@@ -118,15 +118,14 @@ class RunFolder:
                 raise UserError(
                     self.path,
                     f"the run in this folder began with --{flag}={old}, found --{flag}={new}",
-                    f"give --{flag}={old} to resume it, or begin anew with --restart or another "
-                    "--model_dir",
+                    f"give --{flag}={old} to resume it, or begin anew with --restart",
                 )
         if before.records != now.records:
             raise UserError(
                 self.path,
                 "the run in this folder began with other training records (their names, sizes "
                 "or number differ)",
-                "give those to resume it, or begin anew with --restart or another --model_dir",
+                "give those to resume it, or begin anew with --restart",
             )
 
     def begin(self, config: Any, label_map: Path, beginning: Beginning) -> None:
