@@ -26,6 +26,7 @@ from roadmark import app, locations
 from roadmark.data import checking, preparation
 from roadmark.data.formats import registry
 from roadmark.data.formats.request import Request
+from roadmark.errors import UserError
 from roadmark.odapi import label_map
 
 flags.DEFINE_enum("from", registry.AUTO, [registry.AUTO, *registry.FORMATS], "Format of the set.")
@@ -41,7 +42,9 @@ _VAL_FRACTION = flags.DEFINE_float(
 _GROUP_BY = flags.DEFINE_string(
     "group_by", None, "Regular expression: pictures whose names agree in it stay in one split."
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of the division, the order, and the scenes.")
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of the division, the order, and the scenes.", lower_bound=0
+)
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 1000, "Scenes to render for --from=synthetic.")
 _DATUMARO_FORMAT = flags.DEFINE_string("datumaro_format", "", "Datumaro's name of the format.")
 _STRICT = flags.DEFINE_bool("strict", False, "Refuse a set with faults (exit code 2).")
@@ -82,6 +85,10 @@ def main() -> int:
 
 
 def _check() -> int:
+    if _INPUT.value:
+        raise UserError(
+            "--input", "--check examines --records", "name them with --records='FOLDER/*.tfrecord'"
+        )
     checked = checking.check(_RECORDS.value, _LABEL_MAP.value, _NUM_CLASSES.value)
     print(checked.text, end="")
     return app.EXIT_USER_ERROR if checked.is_bad(_STRICT.value) else 0

@@ -54,12 +54,14 @@ def test_check_of_bad_records_ends_with_2(tmp_path):
         ),
         # sysfs takes no folders, whoever asks.
         pytest.param(
-            ["--from=tfrecord", "--input=old", "--out=/sys/records"], "choose a folder", id="out"
+            ["--from=tfrecord", "--input=old", "--out=/sys/records"], "choose a ", id="out"
         ),
         pytest.param(
             ["--input=yolo", "--out=new", "--strict"], "faults, nothing written", id="strict"
         ),
         pytest.param(["--check", "--records=none*"], "no records match", id="glob"),
+        pytest.param(["--check", "--input=old"], "name them with --records=", id="check-input"),
+        pytest.param(["--from=synthetic", "--seed=-1"], "seed", id="seed"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(tmp_path, arguments, problem):
