@@ -1,5 +1,7 @@
 """Roboflow CSV and Open Images CSV: columns, names, groups, broken rows."""
 
+import csv
+
 import pytest
 
 from roadmark.data.findings import Rule
@@ -67,6 +69,39 @@ def test_open_images_names_groups_and_shares(tmp_path):
     assert (image.units, image.source_id) == (Units.NORMALISED, "0a1b")
     (finding,) = source.ledger.findings
     assert (finding.rule, finding.found) == (Rule.NOT_DOWNLOADED, "1 pictures with 1 boxes")
+
+
+def test_open_images_names_that_are_not_utf_8(tmp_path):
+    pictures.write(tmp_path / "a.jpg")
+    (tmp_path / "x.csv").write_text(OPEN_IMAGES)
+    (tmp_path / "class-descriptions.csv").write_bytes("/m/1,Car\n/m/2,Piéton".encode("latin-1"))
+    with pytest.raises(UserError, match=r"class-descriptions\.csv: line 2: not UTF-8 text"):
+        openimages.read(Request(str(tmp_path)))
+
+
+LONG = "x" * (csv.field_size_limit() + 1)
+
+
+@pytest.mark.parametrize(
+    ("reader", "file", "text"),
+    [
+        (roboflow_csv, "x.csv", f"{ROBOFLOW}{LONG},80,60,car,1,2,3,4\n"),
+        (openimages, "x.csv", f"{OPEN_IMAGES}{LONG},x,/m/1,1,0,1,0,1,0\n"),
+        (openimages, "class-descriptions.csv", f"/m/1,Car\n/m/2,{LONG}\n"),
+    ],
+    ids=["roboflow", "open-images", "class-names"],
+)
+def test_a_field_that_is_too_long_is_named_by_file_and_line(tmp_path, reader, file, text):
+    pictures.write(tmp_path / "a.jpg")
+    (tmp_path / "x.csv").write_text(OPEN_IMAGES)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(UserError, match=f"{file}: line 2: not CSV: field larger"):
+        reader.read(Request(str(tmp_path)))
+
+
+def test_another_csv_file_with_a_long_field_is_passed_over(tmp_path):
+    (tmp_path / "x.csv").write_text(LONG)
+    assert not openimages.detect(tmp_path)
 
 
 @pytest.mark.parametrize("reader", [roboflow_csv, openimages])

@@ -6,7 +6,7 @@
 
 from pathlib import Path
 
-from roadmark.data import layout
+from roadmark.data import layout, text_file
 from roadmark.data.findings import Ledger, Rule
 from roadmark.data.formats.request import Request
 from roadmark.data.source import SourceObject, SourceSet, Units, of_file
@@ -14,6 +14,8 @@ from roadmark.errors import UserError
 
 _LABELS, _IMAGES = "label_2", "image_2"
 _COLUMNS = 15
+_MAPPING_COLUMNS = 3
+_DEVKIT_CURE = "take the file from KITTI's devkit again, or remove it"
 _DONT_CARE = "DontCare"
 
 
@@ -26,7 +28,7 @@ def read(request: Request) -> SourceSet:
     """Reads every `label_2` of a folder.
 
     Raises:
-        UserError: There is none.
+        UserError: There is none, or the devkit's files are damaged.
     """
     root = request.folder
     folders = _label_folders(root)
@@ -100,10 +102,31 @@ def _drives(root: Path) -> dict[str, str]:
     order = next(iter(sorted(root.rglob("train_rand.txt"))), None)
     if mapping is None or order is None:
         return {}
-    lines = mapping.read_text().splitlines()
-    numbers = [int(word) for word in order.read_text().replace(",", " ").split()]
+    drives = [_drive(mapping, *line) for line in enumerate(_lines(mapping), start=1)]
+    numbers = [number for line in enumerate(_lines(order), 1) for number in _numbers(order, *line)]
     return {
-        f"{frame:06d}": lines[number - 1].split()[1]
+        f"{frame:06d}": drives[number - 1]
         for frame, number in enumerate(numbers)
-        if number <= len(lines)
+        if number <= len(drives)
     }
+
+
+def _lines(file: Path) -> list[str]:
+    return text_file.read(file).rstrip().splitlines()
+
+
+def _drive(file: Path, number: int, line: str) -> str:
+    words = line.split()
+    if len(words) < _MAPPING_COLUMNS:
+        found = f"{line[:60]!r}, expected date, drive and frame"
+        raise UserError(f"{file}: line {number}", found, _DEVKIT_CURE)
+    return words[1]
+
+
+def _numbers(file: Path, number: int, line: str) -> list[int]:
+    words = line.replace(",", " ").split()
+    bad = [word for word in words if not word.isdecimal() or int(word) < 1]
+    if bad:
+        found = f"{bad[0][:60]!r}, expected numbers of lines, from 1"
+        raise UserError(f"{file}: line {number}", found, _DEVKIT_CURE)
+    return [int(word) for word in words]

@@ -5,6 +5,7 @@ import pytest
 from roadmark.data.findings import Rule
 from roadmark.data.formats import kitti
 from roadmark.data.formats.request import Request
+from roadmark.errors import UserError
 from roadmark.testing import pictures
 
 CAR = "Car 0.00 0 -1.57 10.5 20 40 35 1.5 1.6 4.0 0 1 20 0"
@@ -65,3 +66,20 @@ def test_frames_of_a_drive_are_one_group(tmp_path):
     # Frame 0 is line 3 of the mapping, frame 1 line 2, frame 2 line 1.
     (mapping / "train_rand.txt").write_text("3,2,1")
     assert [i.group for i in kitti.read(Request(str(tmp_path))).images] == ["one", "two", "one"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "order", "problem"),
+    [
+        pytest.param("d one 0\nshort\n", "1", "train_mapping.txt: line 2: 'short'", id="mapping"),
+        pytest.param("d one 0\n", "1,\nx", "train_rand.txt: line 2: 'x'", id="no-number"),
+        pytest.param("d one 0\n", "0", "train_rand.txt: line 1: '0'", id="zero"),
+        pytest.param("d \xe9 0\n", "1", "train_mapping.txt: line 1: not UTF-8", id="latin-1"),
+    ],
+)
+def test_damaged_files_of_the_devkit_are_named_by_line(tmp_path, mapping, order, problem):
+    _write(tmp_path, 0, CAR)
+    (tmp_path / "train_mapping.txt").write_bytes(mapping.encode("latin-1"))
+    (tmp_path / "train_rand.txt").write_text(order)
+    with pytest.raises(UserError, match=problem):
+        kitti.read(Request(str(tmp_path)))

@@ -5,10 +5,10 @@ from `class-descriptions*.csv` (`/m/0k4j,Car`), without which the codes are the 
 `ImageID.jpg`. Boxes around groups (`IsGroupOf`) become crowds.
 """
 
-import csv
+import io
 from pathlib import Path
 
-from roadmark.data import layout
+from roadmark.data import layout, text_file
 from roadmark.data.findings import Ledger, Rule
 from roadmark.data.formats import csv_boxes
 from roadmark.data.formats.request import Request
@@ -86,8 +86,9 @@ def _descriptions(root: Path) -> dict[str, str]:
     names: dict[str, str] = {}
     for path in layout.find(root, {".csv"}):
         if _DESCRIPTIONS in path.name:
-            with open(path, encoding="utf-8", newline="") as stream:
-                names |= {row[0]: row[1] for row in csv.reader(stream) if len(row) == 2}
+            lines = io.StringIO(text_file.read(path), newline="")
+            rows = csv_boxes.rows(lines, path)
+            names |= {row[0]: row[1] for _, row in rows if len(row) == 2}
     return names
 
 

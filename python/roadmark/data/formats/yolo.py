@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from roadmark.data import layout
+from roadmark.data import layout, text_file
 from roadmark.data.findings import Ledger, Rule
 from roadmark.data.formats.request import Request
 from roadmark.data.source import Polygons, SourceObject, SourceSet, Units, of_file
@@ -83,9 +83,8 @@ def _names_file(root: Path) -> Path | None:
 
 
 def _names(file: Path) -> dict[int, str]:
-    text = file.read_text(encoding="utf-8")
     if file.suffix not in (".yaml", ".yml"):
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [line.strip() for line in text_file.read(file).splitlines() if line.strip()]
         return dict(enumerate(lines))
     names = _yaml(file).get("names")
     if isinstance(names, list):
@@ -97,7 +96,7 @@ def _names(file: Path) -> dict[int, str]:
 
 def _yaml(file: Path) -> dict:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(text_file.read(file))
     except yaml.YAMLError as error:
         raise UserError(str(file), f"not YAML: {error}", "mend it") from None
     return content if isinstance(content, dict) else {}
@@ -113,7 +112,7 @@ def _splits(file: Path) -> dict[Path, str]:
         for entry in entries if isinstance(entries, list) else [entries]:
             for path in (base / str(entry), file.parent / str(entry)):
                 if path.suffix == ".txt" and path.is_file():
-                    lines = path.read_text(encoding="utf-8").split("\n")
+                    lines = text_file.read(path).split("\n")
                     found |= {
                         (base / line.strip()).resolve(): split for line in lines if line.strip()
                     }

@@ -100,6 +100,14 @@ def test_a_text_file_without_picture(tmp_path):
     assert (finding.rule, finding.where) == (Rule.MISSING_IMAGE, f"{tmp_path}/labels/gone.txt")
 
 
+@pytest.mark.parametrize("file", ["data.yaml", "classes.txt"])
+def test_names_that_are_not_utf_8_are_named_by_file_and_line(tmp_path, file):
+    _write(tmp_path, "a", "0 0.5 0.5 0.2 0.2")
+    (tmp_path / file).write_bytes("# x\nnames: [piéton]\n".encode("latin-1"))
+    with pytest.raises(UserError, match=f"{file}: line 2: not UTF-8 text"):
+        yolo.read(Request(str(tmp_path)))
+
+
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
