@@ -34,13 +34,14 @@ class Gpu:
 
     Attributes:
         name: Its name.
-        memory_gb: Size of its memory in GB.
+        memory_gb: Size of its memory in GB; None where the driver does not tell, as where a GPU
+            shares the computer's memory.
         driver: Driver version.
         compute_capability: Such as `9.0`.
     """
 
     name: str
-    memory_gb: float
+    memory_gb: float | None
     driver: str
     compute_capability: str
 
@@ -104,9 +105,16 @@ def gpus_from(csv: str) -> tuple[Gpu, ...]:
     """Reads what nvidia-smi prints for the query; lines of another form are left out."""
     rows = [[cell.strip() for cell in line.split(",")] for line in csv.splitlines()]
     return tuple(
-        Gpu(name, round(float(memory) * 2**20 / 1e9, 1), driver, capability)
+        Gpu(name, _gpu_memory_gb(memory), driver, capability)
         for name, memory, driver, capability in (r for r in rows if len(r) == len(_GPU_QUERY))
     )
+
+
+def _gpu_memory_gb(mebibytes: str) -> float | None:
+    try:
+        return round(float(mebibytes) * 2**20 / 1e9, 1)
+    except ValueError:
+        return None  # Such as [N/A].
 
 
 def _nvidia_smi() -> str:

@@ -34,6 +34,11 @@ def test_gpus_are_read_from_nvidia_smi():
     assert second.name == "NVIDIA L4"
 
 
+def test_a_gpu_that_does_not_tell_its_memory_is_still_listed():
+    (gpu,) = machine.gpus_from("NVIDIA GB10, [N/A], 580.95, 12.1\n")
+    assert gpu == machine.Gpu("NVIDIA GB10", None, "580.95", "12.1")
+
+
 def test_this_machine_has_a_processor_and_memory():
     found = machine.look()
     assert found.cpu.cores >= 1

@@ -5,10 +5,15 @@ import json
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from roadmark.doctor import machine, software
+
+# What the main job needs of the lock and neither the OD API nor the encoder would miss.
+_NEEDED_PACKAGES = ("opencv-python-headless", "faster-coco-eval")
+_INSTALL_AGAIN = "install the locked packages again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Report:
         machine: Processor, memory, disk, GPUs.
         versions: Package to version or `missing`.
         object_detection_api: Whether the OD API opens.
+        native_operations_problem: Why the native operations do not load, or empty.
         h264_encoder: Name of the encoder for videos, or None.
         tools: What features need beside the locked packages.
     """
@@ -26,13 +32,19 @@ class Report:
     machine: machine.Machine
     versions: dict[str, str]
     object_detection_api: software.ObjectDetectionApi
+    native_operations_problem: str
     h264_encoder: str | None
     tools: tuple[software.Tool, ...]
 
     @property
     def healthy(self) -> bool:
         """Whether prepare, train, evaluate, export and infer can work."""
-        return self.object_detection_api.opens and self.h264_encoder is not None
+        return (
+            self.object_detection_api.opens
+            and not self.native_operations_problem
+            and self.h264_encoder is not None
+            and all(self.versions[name] != software.MISSING for name in _NEEDED_PACKAGES)
+        )
 
 
 def examine() -> Report:
@@ -41,6 +53,7 @@ def examine() -> Report:
         machine=machine.look(),
         versions=software.versions(),
         object_detection_api=software.open_object_detection_api(),
+        native_operations_problem=software.native_operations_problem(),
         h264_encoder=software.h264_encoder(),
         tools=software.tools(),
     )
@@ -61,8 +74,8 @@ def _main(report: Report) -> RenderableType:
     rows.add_column(style="bold", no_wrap=True)
     rows.add_column(overflow="fold")
     computer = report.machine
-    rows.add_row("system", computer.system)
-    rows.add_row("processor", f"{computer.cpu.model}, {computer.cpu.cores} cores")
+    rows.add_row("system", escape(computer.system))
+    rows.add_row("processor", f"{escape(computer.cpu.model)}, {computer.cpu.cores} cores")
     rows.add_row("", _features(computer.cpu.features))
     rows.add_row(
         "memory",
@@ -73,11 +86,15 @@ def _main(report: Report) -> RenderableType:
     rows.add_row("versions", ", ".join(_version(*item) for item in report.versions.items()))
     rows.add_row("OD API", _object_detection_api(report.object_detection_api))
     rows.add_row(
-        "H.264", report.h264_encoder or "[red]no encoder: install the locked packages again[/]"
+        "native operations",
+        f"[red]{escape(report.native_operations_problem)}[/]"
+        if report.native_operations_problem
+        else "[green]load[/]",
     )
+    rows.add_row("H.264", report.h264_encoder or f"[red]no encoder: {_INSTALL_AGAIN}[/]")
     for tool in report.tools:
         if tool.found is not None:
-            rows.add_row(tool.name, tool.found)
+            rows.add_row(tool.name, escape(tool.found))
     return rows
 
 
@@ -91,22 +108,27 @@ def _features(features: dict[str, bool]) -> Text:
 def _gpus(gpus: tuple[machine.Gpu, ...], api: software.ObjectDetectionApi) -> str:
     if not gpus:
         return "none found; everything runs on the processor"
-    listed = "; ".join(
-        f"{gpu.name}, {gpu.memory_gb:.0f} GB, driver {gpu.driver}, "
-        f"compute capability {gpu.compute_capability}"
-        for gpu in gpus
-    )
+    listed = escape("; ".join(map(_gpu, gpus)))
     if api.gpus:
         return f"{listed}; TensorFlow sees {len(api.gpus)}"
     return f"{listed}; [yellow]TensorFlow sees none: add --config=cuda to bazel[/]"
 
 
+def _gpu(gpu: machine.Gpu) -> str:
+    memory = "memory unknown" if gpu.memory_gb is None else f"{gpu.memory_gb:.0f} GB"
+    return f"{gpu.name}, {memory}, driver {gpu.driver}, compute capability {gpu.compute_capability}"
+
+
 def _version(name: str, version: str) -> str:
-    return f"{name} [red]missing[/]" if version == "missing" else f"{name} [cyan]{version}[/]"
+    if version != software.MISSING:
+        return f"{name} [cyan]{escape(version)}[/]"
+    if name in _NEEDED_PACKAGES:
+        return f"{name} [red]missing: {_INSTALL_AGAIN}[/]"
+    return f"{name} [red]missing[/]"
 
 
 def _object_detection_api(api: software.ObjectDetectionApi) -> str:
-    return "[green]opens on this TensorFlow[/]" if api.opens else f"[red]{api.problem}[/]"
+    return "[green]opens on this TensorFlow[/]" if api.opens else f"[red]{escape(api.problem)}[/]"
 
 
 def _missing(tools: tuple[software.Tool, ...]) -> RenderableType:
@@ -116,7 +138,7 @@ def _missing(tools: tuple[software.Tool, ...]) -> RenderableType:
     table.add_column("how to get it", overflow="fold")
     for tool in tools:
         if tool.found is None:
-            table.add_row(tool.name, tool.feature, tool.get_it)
+            table.add_row(tool.name, tool.feature, escape(tool.get_it))
     return table
 
 

@@ -18,8 +18,15 @@ _FOUND = report.Report(
         50.0,
         (),
     ),
-    versions={"python": "3.11.2", "numpy": "2.4.6", "datumaro": "missing"},
+    versions={
+        "python": "3.11.2",
+        "numpy": "2.4.6",
+        "datumaro": "missing",
+        "opencv-python-headless": "4.13.0",
+        "faster-coco-eval": "1.7.0",
+    },
     object_detection_api=ObjectDetectionApi(True, (), ""),
+    native_operations_problem="",
     h264_encoder="libx264",
     tools=(
         Tool("nvcc", "CUDA operations", None, "install the toolkit"),
@@ -73,14 +80,38 @@ def test_gpus_are_shown_with_what_tensorflow_sees(seen, expected):
     "broken",
     [
         {"object_detection_api": ObjectDetectionApi(False, (), "ImportError: nothing")},
+        {"native_operations_problem": "no module named _native"},
         {"h264_encoder": None},
+        {"versions": {**_FOUND.versions, "faster-coco-eval": "missing"}},
+        {"versions": {**_FOUND.versions, "opencv-python-headless": "missing"}},
     ],
-    ids=["door", "encoder"],
+    ids=["door", "native operations", "encoder", "COCO metrics", "pictures"],
 )
 def test_what_the_main_job_needs_makes_it_unhealthy(broken):
     found = dataclasses.replace(_FOUND, **broken)
     assert not found.healthy
     assert "cannot work here" in _screen(found)
+
+
+def test_what_looks_like_markup_is_shown_as_it_is():
+    text = "[/usr/lib/x] [red]"
+    found = dataclasses.replace(
+        _FOUND,
+        machine=dataclasses.replace(
+            _FOUND.machine,
+            system=f"1{text}",
+            cpu=dataclasses.replace(_FOUND.machine.cpu, model=f"2{text}"),
+            gpus=(dataclasses.replace(_GPU, name=f"3{text}", memory_gb=None),),
+        ),
+        versions={**_FOUND.versions, "numpy": f"4{text}"},
+        object_detection_api=ObjectDetectionApi(False, (), f"5{text}"),
+        native_operations_problem=f"6{text}",
+        tools=(Tool("a", "b", f"7{text}", "c"), Tool("d", "e", None, f"8{text}")),
+    )
+    screen = " ".join(_screen(found).split())
+    for number in range(1, 9):
+        assert f"{number}{text}" in screen
+    assert "memory unknown" in screen
 
 
 def test_json_holds_everything():

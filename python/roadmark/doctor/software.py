@@ -1,6 +1,8 @@
 """The installation: package versions, whether the OD API opens, codecs, tools outside the lock."""
 
+import ctypes.util
 import dataclasses
+import importlib
 import json
 import os
 import platform
@@ -11,6 +13,8 @@ import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
+
+MISSING = "missing"
 
 _TIMEOUT_S = 120
 _NUMBER = re.compile(r"\d+\.\d+")
@@ -76,14 +80,24 @@ _PROGRAMS = (
     ("g++", "native operations", "apt-get install g++"),
     ("clang++", "builds with Clang", "apt-get install clang"),
     ("nvcc", "CUDA operations", "the CUDA 12 toolkit from NVIDIA's packages for your system"),
-    (
-        "buildifier",
-        "linting BUILD files",
-        "go install github.com/bazelbuild/buildtools/buildifier@latest",
-    ),
     ("ffmpeg", "looking into videos by hand", "apt-get install ffmpeg"),
     ("chromium", "tests of HTML reports", "apt-get install chromium"),
 )
+
+
+# Sources and headers, where //tools/cc:system_libraries.bzl looks for them.
+_SYSTEM_LIBRARIES = (
+    ("GoogleTest", "C++ tests, else skipped", "/usr/src/googletest", "apt-get install googletest"),
+    (
+        "Google Benchmark",
+        "C++ benchmarks, else skipped",
+        "/usr/include/benchmark",
+        "apt-get install libbenchmark-dev",
+    ),
+)
+_BUILDIFIER_FROM_NPM = "node_modules/@bazel/buildifier/buildifier-linux_amd64"
+# Packages of the system's own Python, which this one does not see.
+_SYSTEM_PACKAGES = ("/usr/lib/python3*/dist-packages", "/usr/local/lib/python3*/*-packages")
 
 
 def versions() -> dict[str, str]:
@@ -110,6 +124,15 @@ def open_object_detection_api() -> ObjectDetectionApi:
         return ObjectDetectionApi(True, tuple(json.loads(done.stdout.splitlines()[-1])), "")
     lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
     return ObjectDetectionApi(False, (), lines[-1])
+
+
+def native_operations_problem() -> str:
+    """Why the native operations do not load, or an empty text."""
+    try:
+        importlib.import_module("roadmark.ops._native")
+    except ImportError as error:
+        return f"{error}; build them with bazel"
+    return ""
 
 
 def h264_encoder() -> str | None:
@@ -141,10 +164,34 @@ def tools() -> tuple[Tool, ...]:
     tensorrt = Tool(
         "TensorRT",
         "TensorRT engines",
-        _version("tensorrt"),
-        "its wheels come from NVIDIA's own index, for your CUDA: see NVIDIA's installation guide",
+        _tensorrt(),
+        "pip install tensorrt-cu12, with NVIDIA's own index as --extra-index-url",
     )
-    return (*programs, headers, driver, tensorrt)
+    buildifier = Tool(
+        "buildifier",
+        "linting BUILD files",
+        _buildifier(),
+        "npm install --no-save @bazel/buildifier",
+    )
+    libraries = [
+        Tool(name, what, path if Path(path).is_dir() else None, how)
+        for name, what, path, how in _SYSTEM_LIBRARIES
+    ]
+    return (*programs, *libraries, buildifier, headers, driver, tensorrt)
+
+
+def _buildifier() -> str | None:
+    from_npm = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), _BUILDIFIER_FROM_NPM)
+    return _program("buildifier") or (str(from_npm) if from_npm.is_file() else None)
+
+
+def _tensorrt() -> str | None:
+    """Its version or, where only its C++ library is installed, the library's name."""
+    system = [str(path) for pattern in _SYSTEM_PACKAGES for path in Path("/").glob(pattern[1:])]
+    for name in ("tensorrt", "tensorrt-cu12"):
+        for found in metadata.distributions(name=name, path=[*sys.path, *system]):
+            return found.version
+    return ctypes.util.find_library("nvinfer")
 
 
 def _first_installed(names: tuple[str, ...]) -> tuple[str, str]:
@@ -152,7 +199,7 @@ def _first_installed(names: tuple[str, ...]) -> tuple[str, str]:
         version = _version(name)
         if version is not None:
             return name, version
-    return names[0], "missing"
+    return names[0], MISSING
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,5 @@
 import stat
+import sys
 
 import pytest
 
@@ -19,11 +20,48 @@ def programs(tmp_path, monkeypatch):
     return tmp_path
 
 
+def _found(name):
+    return {tool.name: tool.found for tool in software.tools()}[name]
+
+
 def test_tools_are_found_by_running_them(programs):
     found = {tool.name: tool.found for tool in software.tools()}
     assert found["clang++"] == "clang version 17.0.1"
     assert found["nvcc"] == str(programs / "nvcc")
     assert found["ffmpeg"] is None
+
+
+def test_buildifier_from_npm_counts(programs, monkeypatch):
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(programs))
+    assert _found("buildifier") is None
+    program = programs / "node_modules/@bazel/buildifier/buildifier-linux_amd64"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    assert _found("buildifier") == str(program)
+
+
+def test_libraries_for_cpp_tests_are_found_by_their_folders(tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    libraries = [(name, "tests", str(tmp_path / name), "get it") for name in ("there", "absent")]
+    monkeypatch.setattr(software, "_SYSTEM_LIBRARIES", libraries)
+    assert _found("there") == str(tmp_path / "there")
+    assert _found("absent") is None
+
+
+def test_a_tensorrt_of_the_system_counts(programs, monkeypatch):
+    monkeypatch.setattr(software, "_SYSTEM_PACKAGES", (f"{programs}/lib/*-packages",))
+    monkeypatch.setattr(sys, "path", [])
+    assert _found("TensorRT") is None
+    package = programs / "lib" / "dist-packages" / "tensorrt-10.9.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: tensorrt\nVersion: 10.9.0\n")
+    assert _found("TensorRT") == "10.9.0"
+
+
+def test_native_operations_load_or_say_why_not(monkeypatch):
+    assert software.native_operations_problem() == ""
+    monkeypatch.setitem(sys.modules, "roadmark.ops._native", None)
+    assert "_native" in software.native_operations_problem()
 
 
 def test_every_tool_says_how_to_get_it():
