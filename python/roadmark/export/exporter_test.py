@@ -154,6 +154,7 @@ def test_a_checkpoint_of_another_model_leaves_the_last_export_alone(run, exporte
             "{temperature_scaling_calibration: {scaler: 2}}",
             "scores are calibrated",
         ),
+        ("model.ssd.post_processing.score_converter=IDENTITY", "score_converter is IDENTITY"),
     ],
 )
 def test_what_only_the_stock_graph_can_do_is_refused(run, tmp_path, setting, says):

@@ -26,7 +26,6 @@ from roadmark.errors import UserError  # noqa: E402
 from roadmark.manifest import (  # noqa: E402
     CLASS_AGNOSTIC,
     FIXED_SHAPE,
-    IDENTITY,
     KEEP_ASPECT_RATIO,
     ONE_STAGE,
     PER_CLASS,
@@ -60,7 +59,7 @@ _MEANINGS = {
 }
 # The first stage's coder, which serves the second too (core/target_assigner.py).
 _TWO_STAGE_SCALE_FACTORS = (10.0, 10.0, 5.0, 5.0)
-_CONVERTERS = {"SIGMOID": SIGMOID, "SOFTMAX": SOFTMAX, "IDENTITY": IDENTITY}
+_CONVERTERS = {"SIGMOID": SIGMOID, "SOFTMAX": SOFTMAX}
 # What a float32 probe of the normalisation is worth.
 _PROBE_DIGITS = 7
 
@@ -141,6 +140,11 @@ def postprocess_spec(config: Any) -> PostprocessSpec:
     if processing.HasField("calibration_config"):
         raise _unsupported("scores are calibrated", "remove calibration_config")
     converter = processing.ScoreConverter.Name(processing.score_converter)
+    if converter not in _CONVERTERS:
+        raise _unsupported(
+            f"score_converter is {converter}, whose scores may lie outside 0 to 1",
+            "use score_converter: SIGMOID or SOFTMAX, as the model was trained",
+        )
     return PostprocessSpec(
         architecture=ONE_STAGE if architecture == "ssd" else TWO_STAGE,
         box_coder=BoxCoderSpec("faster_rcnn", scale_factors),
