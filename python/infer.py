@@ -45,13 +45,14 @@ def main() -> int:
     source = _source()
     out = _check(source)
     folder = Path(_MODEL.value) if _MODEL.value else locations.newest_export()
-    names = manifest.load(folder).names()
+    description = manifest.load(folder)
+    names = description.names()
     wanted = _wanted_ids(names)
     print(f"model: {folder}", flush=True)
 
     from roadmark.inference.detector import Detector
 
-    detector = Detector.load(folder)
+    detector = Detector.load(folder, description=description)
 
     def detect(images: list[np.ndarray]) -> list[Detections]:
         found = detector.detect(images, _SCORE_THRESHOLD.value)

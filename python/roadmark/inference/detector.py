@@ -61,17 +61,28 @@ class Detector:
         device: str = engines.AUTO,
         precision: str = engines.AUTO,
         threads: int = 0,
+        description: Manifest | None = None,
     ) -> "Detector":
-        """Loads an exported folder; see `engine.load` for the arguments.
+        """Loads an exported folder; see `Engine.load` for device, precision and threads.
+
+        Args:
+            folder: As `roadmark.export` writes it.
+            engine: One of `engine.ENGINES`, or `auto`.
+            device: One of `engine.DEVICES`, or `auto`.
+            precision: One of `engine.PRECISIONS`, or `auto`.
+            threads: CPU threads to use, 0 for one per core.
+            description: What `manifest.load` gave for the folder; None to have it loaded, which
+                reads every file to verify it.
 
         Raises:
             UserError: The folder is not whole, or this machine lacks what was asked for.
         """
-        description = manifest.load(folder)
+        if description is None:
+            description = manifest.load(folder)
         anchors = None
         if description.postprocess.architecture == ONE_STAGE:
             anchors = np.load(Path(folder) / ANCHORS_FILE)
-        loaded = engines.load(folder, engine, device, precision, threads)
+        loaded = engines.load(folder, description, engine, device, precision, threads)
         return cls(description, loaded, anchors)
 
     def detect(

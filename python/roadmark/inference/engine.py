@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from roadmark.errors import UserError
+from roadmark.manifest import Manifest
 
 AUTO = "auto"
 # Where the raw SavedModel is in an exported folder.
@@ -45,18 +46,24 @@ class Engine(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def load(
-        cls, folder: str | Path, device: str = AUTO, precision: str = AUTO, threads: int = 0
+        cls,
+        folder: str | Path,
+        description: Manifest,
+        device: str = AUTO,
+        precision: str = AUTO,
+        threads: int = 0,
     ) -> "Engine":
         """Loads the network of an exported folder.
 
         Args:
             folder: As `roadmark.export` writes it.
+            description: What `manifest.load` gave for it, which verified its files.
             device: One of `DEVICES`, or `auto` for the best present.
             precision: One of `PRECISIONS`, or `auto`.
             threads: CPU threads to use, 0 for one per core.
 
         Raises:
-            UserError: The folder is not whole, or this machine lacks what was asked for.
+            UserError: This machine lacks what was asked for.
         """
 
     @abc.abstractmethod
@@ -82,6 +89,7 @@ class Engine(abc.ABC):
 
 def load(
     folder: str | Path,
+    description: Manifest,
     engine: str = AUTO,
     device: str = AUTO,
     precision: str = AUTO,
@@ -97,7 +105,7 @@ def load(
     _require_known("--precision", precision, PRECISIONS)
     from roadmark.inference.tensorflow_engine import TensorFlowEngine
 
-    return TensorFlowEngine.load(folder, device, precision, threads)
+    return TensorFlowEngine.load(folder, description, device, precision, threads)
 
 
 def _require_known(flag: str, value: str, known: tuple[str, ...]) -> None:

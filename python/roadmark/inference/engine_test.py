@@ -14,4 +14,4 @@ from roadmark.inference import engine
 )
 def test_unknown_choice_is_refused_before_anything_is_loaded(tmp_path, choice, flag):
     with pytest.raises(UserError, match=f"^{flag}: found '{next(iter(choice.values()))}'"):
-        engine.load(tmp_path, **choice)
+        engine.load(tmp_path, description=None, **choice)

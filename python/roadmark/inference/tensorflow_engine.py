@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from roadmark import manifest
 from roadmark.errors import UserError
 from roadmark.inference.engine import AUTO, RAW_FOLDER, TENSORFLOW, Buffer, Engine
+from roadmark.manifest import Manifest
 from roadmark.odapi import door
 
 # Imports TensorFlow quietly, and so that the OD API may still be used in the same process; the OD
@@ -34,11 +34,15 @@ class TensorFlowEngine(Engine):
 
     @classmethod
     def load(
-        cls, folder: str | Path, device: str = AUTO, precision: str = AUTO, threads: int = 0
+        cls,
+        folder: str | Path,
+        description: Manifest,
+        device: str = AUTO,
+        precision: str = AUTO,
+        threads: int = 0,
     ) -> "TensorFlowEngine":
         """See `Engine.load`."""
         del precision  # There is only fp32 here.
-        description = manifest.load(folder)
         _set_threads(threads)
         device = _choose_device(device)
         with tf.device(f"/{device}:0"):
