@@ -36,6 +36,11 @@ def _options(folder, out, **changes):
     return Options(request, out=out, **changes)
 
 
+def _read(pattern):
+    frames = (frame for path in records.match(pattern) for frame in tfrecord.scan(path))
+    return [example.parse(tfrecord.intact(frame), frame.where) for frame in frames]
+
+
 def _listing(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -52,7 +57,7 @@ def test_writes_shards_label_map_card_findings_and_samples(yolo_set, tmp_path):
         "val-00000-of-00001.tfrecord",
     ]
     assert label_map.load(tmp_path / "out/label_map.pbtxt").names == {1: "person", 2: "car"}
-    train = list(records.read(records.match(f"{tmp_path}/out/train-*")))
+    train = _read(f"{tmp_path}/out/train-*")
     assert len(train) == 8
     assert train[0].class_ids.tolist() == [1, 2]
     np.testing.assert_allclose(train[0].boxes[0], [0.4, 0.4, 0.6, 0.6], rtol=1e-6)
@@ -79,11 +84,7 @@ def test_a_given_label_map_keeps_its_ids_and_drops_other_classes(yolo_set, tmp_p
     chosen = label_map.LabelMap.of({4: "car", 9: "bus"})
     prepared = preparation.prepare(_options(yolo_set, tmp_path / "out", label_map=chosen))
     assert label_map.load(tmp_path / "out/label_map.pbtxt").names == {4: "car", 9: "bus"}
-    found = {
-        i
-        for image in records.read(records.match(f"{tmp_path}/out/*.tfrecord"))
-        for i in image.class_ids.tolist()
-    }
+    found = {i for image in _read(f"{tmp_path}/out/*.tfrecord") for i in image.class_ids.tolist()}
     assert found == {4}
     assert prepared.card["findings"]["unknown_class"]["count"] == 10
 
@@ -239,7 +240,7 @@ def test_many_pictures_are_judged_in_several_processes_alike(tmp_path):
     folder = small_records.write(tmp_path / "records", count=104, shards=1)
     preparation.prepare(_options(folder, tmp_path / "out"))
     assert len(records.match(f"{tmp_path}/out/train-*")) == 1
-    found = records.read(records.match(f"{tmp_path}/out/*.tfrecord"))
+    found = _read(f"{tmp_path}/out/*.tfrecord")
     encoded = {image.filename: image.encoded for image in found}
     assert encoded == {f"{n}.png": small_records.picture(n).encoded for n in range(104)}
 
@@ -247,7 +248,7 @@ def test_many_pictures_are_judged_in_several_processes_alike(tmp_path):
 def test_masks_go_through(tmp_path):
     folder = small_records.write(tmp_path / "records", masks=True)
     preparation.prepare(_options(folder, tmp_path / "out"))
-    for image in records.read(records.match(f"{tmp_path}/out/*.tfrecord")):
+    for image in _read(f"{tmp_path}/out/*.tfrecord"):
         original = small_records.picture(int(image.filename[:-4]), masks=True)
         assert len(image.masks) == len(original)
 
@@ -261,7 +262,7 @@ def test_rendered_scenes(tmp_path):
         "pedestrian",
         "cyclist",
     ]
-    images = list(records.read(records.match(f"{tmp_path}/out/*.tfrecord")))
+    images = _read(f"{tmp_path}/out/*.tfrecord")
     assert len(images) == 4
     assert all(len(image.masks) == len(image) >= 3 for image in images)
 

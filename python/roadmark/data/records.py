@@ -1,11 +1,8 @@
-"""Files of records: which ones a glob names, and the pictures in them."""
+"""Files of records: which ones a glob names."""
 
 import glob
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from roadmark.data import example, tfrecord
-from roadmark.data.example import AnnotatedImage
 from roadmark.errors import UserError
 
 
@@ -33,14 +30,3 @@ def _match_one(pattern: str) -> list[Path]:
             "bazel run //python:prepare -- --from=synthetic",
         )
     return files
-
-
-def read(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
-    """Yields the pictures of all files in order.
-
-    Raises:
-        UserError: A record is damaged or is no annotated picture.
-    """
-    for path in paths:
-        for frame in tfrecord.scan(path):
-            yield example.parse(tfrecord.intact(frame), frame.where)

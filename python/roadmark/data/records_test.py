@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from roadmark.data import example, records, tfrecord
+from roadmark.data import example, records
 from roadmark.data.example import AnnotatedImage
 from roadmark.errors import UserError
 
@@ -105,16 +105,3 @@ def test_a_glob_that_matches_nothing_names_the_command_that_makes_records(tmp_pa
         records.match(f"{tmp_path}/a.*,{tmp_path}/val-*")
     assert str(error.value).startswith(f"{tmp_path}/val-*: no records match; ")
     assert "bazel run //python:prepare" in str(error.value)
-
-
-def test_read_yields_every_picture_of_every_file_and_names_damage(tmp_path):
-    paths = [tmp_path / "a.tfrecord", tmp_path / "b.tfrecord"]
-    for path in paths:
-        with tfrecord.RecordWriter(path) as writer:
-            for image in (NO_OBJECTS, IMAGE):
-                writer.write(example.serialise(image))
-    assert [len(image) for image in records.read(paths)] == [0, 2, 0, 2]
-    paths[1].write_bytes(paths[1].read_bytes()[:-1])
-    with pytest.raises(UserError) as error:
-        list(records.read(paths))
-    assert f"{paths[1]}: record 1" in str(error.value)

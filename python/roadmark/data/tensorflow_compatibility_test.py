@@ -38,7 +38,7 @@ def test_we_read_tensorflows_files(tmp_path):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in RECORDS:
             writer.write(record)
-    assert list(tfrecord.read_records(path)) == RECORDS
+    assert [tfrecord.intact(frame) for frame in tfrecord.scan(path)] == RECORDS
 
 
 def test_tensorflow_reads_our_examples():

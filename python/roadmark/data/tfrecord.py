@@ -83,16 +83,6 @@ def frame_at(path: str | os.PathLike, index: int, offset: int) -> Frame:
         return _read_frame(stream, path, index, offset, size)[0]
 
 
-def read_records(path: str | os.PathLike) -> Iterator[bytes]:
-    """Yields the records of a file in order.
-
-    Raises:
-        UserError: A record is corrupt or truncated; names the file, the record and the byte.
-    """
-    for frame in scan(path):
-        yield intact(frame)
-
-
 def intact(frame: Frame) -> bytes:
     """The data of a frame.
 
