@@ -78,7 +78,8 @@ def _of_checkpoint():
                 "found it without --model",
                 "a run's checkpoint takes no such flag",
             )
-    from roadmark.evaluation import checkpoint, records
+    from roadmark.evaluation import records
+    from roadmark.inference import checkpoint
     from roadmark.odapi import trained_model
 
     run = _run_folder()

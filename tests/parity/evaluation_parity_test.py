@@ -14,7 +14,8 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 from object_detection import inputs, model_lib_v2  # noqa: E402
 
 from roadmark.data import example, synthetic, tfrecord  # noqa: E402
-from roadmark.evaluation import checkpoint, evaluation, records  # noqa: E402
+from roadmark.evaluation import evaluation, records  # noqa: E402
+from roadmark.inference import checkpoint  # noqa: E402
 from roadmark.odapi import checkpoints, eval_step, models, trained_model  # noqa: E402
 from roadmark.testing import untrained_run  # noqa: E402
 

@@ -101,9 +101,10 @@ def _train(options: DemoOptions, records: Path) -> TrainResult:
 
 def _use(run_folder: Path, records: Path, clip: Path) -> _Results:
     from roadmark.demo import contact_sheet
-    from roadmark.evaluation import checkpoint, evaluation
+    from roadmark.evaluation import evaluation
     from roadmark.evaluation import records as evaluation_records
     from roadmark.export import exporter
+    from roadmark.inference import checkpoint
     from roadmark.inference.detector import Detector
     from roadmark.odapi import trained_model
     from roadmark.video import annotate_video
