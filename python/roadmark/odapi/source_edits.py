@@ -68,6 +68,12 @@ EDITS = (
         r"\1from tf_keras.src.applications import resnet",
         "`keras` is Keras 3 now, whose layers do not fit the models built with tf_keras",
     ),
+    _edit(
+        _OD_API,
+        r"^from nets\b",
+        "from object_detection.nets",
+        "the package keeps TF-Slim's `nets` inside, where the TF1 feature extractors do not look",
+    ),
     _edit(rf"{_OD_API}|lvis\..*", r"\bnp\.float\b", "float", "NumPy 1.24 removed np.float"),
     _edit(_OD_API, r"\bnp\.int\b", "int", "NumPy 1.24 removed np.int"),
     _edit(_OD_API, r"\bnp\.NAN\b", "np.nan", "NumPy 2 removed np.NAN"),
