@@ -16,7 +16,7 @@ eval_input_reader { tf_record_input_reader { input_path: "data/none-*" } }
 
 def _evaluate(folder, *arguments):
     return subprocess.run(
-        [sys.executable, "-X", "importtime", str(_APP), *arguments],
+        [sys.executable, "-P", "-X", "importtime", str(_APP), *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

@@ -16,7 +16,7 @@ train_input_reader { label_map_path: "runs/street/label_map.pbtxt" }
 
 def _export(folder, *arguments):
     return subprocess.run(
-        [sys.executable, "-X", "importtime", str(_APP), *arguments],
+        [sys.executable, "-P", "-X", "importtime", str(_APP), *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

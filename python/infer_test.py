@@ -15,7 +15,7 @@ _APP = Path(__file__).with_name("infer.py")
 
 def infer(folder, *arguments, python=()):
     return subprocess.run(
-        [sys.executable, *python, str(_APP), *arguments],
+        [sys.executable, "-P", *python, str(_APP), *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

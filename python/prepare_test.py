@@ -14,7 +14,7 @@ _APP = Path(__file__).with_name("prepare.py")
 
 def _run(folder, *arguments):
     return subprocess.run(
-        [sys.executable, str(_APP), *arguments],
+        [sys.executable, "-P", str(_APP), *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(_APP.parent), *sys.path])},
         capture_output=True,

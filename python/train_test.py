@@ -15,7 +15,7 @@ CONFIG = f"--config={PYTHON.parent / 'configs' / 'quickstart.config'}"
 
 def _train(folder: Path, *flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, str(PYTHON / "train.py"), *flags],
+        [sys.executable, "-P", str(PYTHON / "train.py"), *flags],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

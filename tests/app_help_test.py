@@ -13,7 +13,7 @@ _APPS = sorted(path for path in _PYTHON.glob("*.py") if not path.name.endswith("
 
 def _run(app, *arguments):
     return subprocess.run(
-        [sys.executable, "-X", "importtime", str(app), *arguments],
+        [sys.executable, "-P", "-X", "importtime", str(app), *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(_PYTHON), *sys.path])},
         capture_output=True,
         text=True,

@@ -67,7 +67,7 @@ exports_files(["python"])
 # site-packages, and Bazel need not link 30,000 files into every sandbox.
 py_runtime(
     name = "runtime",
-    interpreter_path = "{interpreter}",
+    interpreter_path = "{launcher}",
     python_version = "PY3",
     stub_shebang = "#!{interpreter}",
 )
@@ -129,13 +129,16 @@ def _locked_python_impl(rctx):
     if has_headers:
         rctx.symlink(python["include"], "python_include")
         rctx.symlink("venv/lib/python%s/site-packages/pybind11/include" % _PYTHON_VERSION, "pybind11_include")
-    rctx.file("python", '#!/bin/sh\nexec "%s" "$@"\n' % interpreter)
+
+    # -P: Python would search the folder that a program's link points to first, and so take the
+    # checkout's sources for the program's own, generated files missing.
+    rctx.file("python", '#!/bin/sh\nexec "%s" -P "$@"\n' % interpreter)
     rctx.file("stamps/python", "%s %s\n" % (python["full_version"], python["executable"]), executable = False)
     for pin in pins:
         rctx.file("stamps/" + pin.target, pin.entry + "\n", executable = False)
     rctx.file(
         "BUILD.bazel",
-        _ENVIRONMENT_BUILD.format(interpreter = interpreter) +
+        _ENVIRONMENT_BUILD.format(interpreter = interpreter, launcher = rctx.path("python")) +
         (_HEADERS_BUILD if has_headers else "") +
         "".join([_DISTRIBUTION_BUILD.format(target = pin.target) for pin in pins]),
         executable = False,

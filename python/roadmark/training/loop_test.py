@@ -68,7 +68,7 @@ def _command(options: TrainOptions) -> list[str]:
         for name in ("config", "train_records", "label_map", "model_dir", "steps", "batch_size")
     ]
     flags += [f"--set={override}" for override in options.overrides]
-    return [sys.executable, str(ROOT / "python" / "train.py"), "--log_every=1", *flags]
+    return [sys.executable, "-P", str(ROOT / "python" / "train.py"), "--log_every=1", *flags]
 
 
 def _wait_for_rows(run: Path, count: int) -> None:

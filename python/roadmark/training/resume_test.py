@@ -99,7 +99,7 @@ def test_evaluate_takes_the_flags_that_train_prints(options):
         for name in ("config", "train_records", "label_map", "model_dir", "steps", "batch_size")
     ]
     train = subprocess.run(
-        [sys.executable, str(ROOT / "python" / "train.py"), *flags],
+        [sys.executable, "-P", str(ROOT / "python" / "train.py"), *flags],
         env=environment,
         capture_output=True,
         text=True,
