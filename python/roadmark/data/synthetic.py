@@ -53,7 +53,7 @@ MIN_OCCLUSION, MAX_OCCLUSION = 0.2, 0.6
 OCCLUDED_SHARE = 1 / 3
 LIGHTS = ("day", "dusk", "rain")
 
-_CLASS_SHARES = (0.5, 0.32, 0.18)
+_CLASS_SHARES = (0.44, 0.32, 0.24)
 _LIGHT_SHARES = (0.5, 0.25, 0.25)
 _ATTEMPTS = 14
 _PROP_SIGHT_M = 90.0
@@ -365,7 +365,7 @@ def _add_one(
 def _random_depth(actor: Actor, camera: Camera, rng: np.random.Generator) -> float:
     """The z at which the actor appears with a random height in pixels."""
     low, high = np.log(MIN_HEIGHT + 2), np.log(MAX_HEIGHT - 6)
-    pixels = np.exp(low + (high - low) * rng.beta(2.6, 1.4))
+    pixels = np.exp(low + (high - low) * rng.beta(2.8, 1.1))
     return camera.focal * actor.height / pixels
 
 
