@@ -1,0 +1,32 @@
+#include "cc/python/arguments.h"
+
+#include <cmath>
+#include <limits>
+
+namespace roadmark {
+
+void RequireCandidates(int64_t count, int64_t num_classes, const char* name) {
+  constexpr int64_t kLimit = std::numeric_limits<uint32_t>::max();
+  Require(num_classes == 0 || count <= kLimit / num_classes, name, count * num_classes,
+          "fewer than 2**32 scores");
+}
+
+NmsOptions CheckedNmsOptions(float score_threshold, float iou_threshold, float soft_nms_sigma,
+                             int64_t max_per_class, int64_t max_total) {
+  Require(!std::isnan(score_threshold), "score_threshold", score_threshold, "a number");
+  Require(iou_threshold >= 0 && iou_threshold <= 1, "iou_threshold", iou_threshold, "0 to 1");
+  Require(soft_nms_sigma >= 0 && std::isfinite(soft_nms_sigma), "soft_nms_sigma", soft_nms_sigma,
+          "0 or more");
+  Require(max_per_class >= 0, "max_per_class", max_per_class, "0 or more");
+  Require(max_total >= 0, "max_total", max_total, "0 or more");
+  return {score_threshold, iou_threshold, soft_nms_sigma, max_per_class, max_total};
+}
+
+BoxScales CheckedScales(const std::array<float, 4>& factors) {
+  for (float factor : factors) {
+    Require(factor > 0 && std::isfinite(factor), "scale_factors", factor, "factors above 0");
+  }
+  return {factors[0], factors[1], factors[2], factors[3]};
+}
+
+}  // namespace roadmark
