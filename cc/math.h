@@ -12,7 +12,12 @@
 
 namespace roadmark {
 
+// nvcc compiles what is marked so for the GPU too; cc/cuda says which flags keep the bits the same.
+#ifdef __CUDACC__
+#define ROADMARK_INLINE __host__ __device__ inline __attribute__((always_inline))
+#else
 #define ROADMARK_INLINE inline __attribute__((always_inline))
+#endif
 
 ROADMARK_INLINE float FloatFromBits(uint32_t bits) {
   float value;

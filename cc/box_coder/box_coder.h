@@ -7,6 +7,7 @@
 #ifndef ROADMARK_CC_BOX_CODER_BOX_CODER_H_
 #define ROADMARK_CC_BOX_CODER_BOX_CODER_H_
 
+#include <cmath>
 #include <cstdint>
 
 #include "cc/box.h"
@@ -41,6 +42,52 @@ ROADMARK_INLINE Box DecodeFasterRcnn(const float* encoding, const Box& anchor,
   return CornersOf(
       {encoding[0] / scales.y * a.height + a.ycenter, encoding[1] / scales.x * a.width + a.xcenter,
        Exp(encoding[2] / scales.height) * a.height, Exp(encoding[3] / scales.width) * a.width});
+}
+
+// Keeps division and logarithm finite for boxes and anchors without area.
+constexpr float kBoxEpsilon = 1e-8f;
+
+ROADMARK_INLINE void EncodeFasterRcnn(const Box& box, const Box& anchor, const BoxScales& scales,
+                                      float* encoding) {
+  const CenterAndSize a = CenterAndSizeOf(anchor), b = CenterAndSizeOf(box);
+  const float height = a.height + kBoxEpsilon, width = a.width + kBoxEpsilon;
+  encoding[0] = (b.ycenter - a.ycenter) / height * scales.y;
+  encoding[1] = (b.xcenter - a.xcenter) / width * scales.x;
+  encoding[2] = Log((b.height + kBoxEpsilon) / height) * scales.height;
+  encoding[3] = Log((b.width + kBoxEpsilon) / width) * scales.width;
+}
+
+ROADMARK_INLINE void EncodeKeypoint(const float* keypoint, const Box& anchor,
+                                    const BoxScales& scales, float* encoding) {
+  const CenterAndSize a = CenterAndSizeOf(anchor);
+  encoding[0] = (keypoint[0] - a.ycenter) / (a.height + kBoxEpsilon) * scales.y;
+  encoding[1] = (keypoint[1] - a.xcenter) / (a.width + kBoxEpsilon) * scales.x;
+}
+
+ROADMARK_INLINE void DecodeKeypoint(const float* encoding, const Box& anchor,
+                                    const BoxScales& scales, float* keypoint) {
+  const CenterAndSize a = CenterAndSizeOf(anchor);
+  keypoint[0] = encoding[0] / scales.y * a.height + a.ycenter;
+  keypoint[1] = encoding[1] / scales.x * a.width + a.xcenter;
+}
+
+ROADMARK_INLINE void EncodeSquare(const Box& box, const Box& anchor, const BoxScales& scales,
+                                  float* encoding) {
+  const CenterAndSize a = CenterAndSizeOf(anchor), b = CenterAndSizeOf(box);
+  const float side_a = std::sqrt(a.height * a.width) + kBoxEpsilon;
+  const float side = std::sqrt(b.height * b.width) + kBoxEpsilon;
+  encoding[0] = (b.ycenter - a.ycenter) / side_a * scales.y;
+  encoding[1] = (b.xcenter - a.xcenter) / side_a * scales.x;
+  encoding[2] = Log(side / side_a) * scales.height;
+}
+
+ROADMARK_INLINE Box DecodeSquare(const float* encoding, const Box& anchor,
+                                 const BoxScales& scales) {
+  const CenterAndSize a = CenterAndSizeOf(anchor);
+  const float side_a = std::sqrt(a.height * a.width);
+  const float side = Exp(encoding[2] / scales.height) * side_a;
+  return CornersOf({encoding[0] / scales.y * side_a + a.ycenter,
+                    encoding[1] / scales.x * side_a + a.xcenter, side, side});
 }
 
 // [count, 4] each.

@@ -75,11 +75,6 @@ void RadixSortByScore(std::vector<Candidate>* candidates) {
 
 }  // namespace
 
-float ConvertScore(float logit, ScoreConverter converter, float multiplier) {
-  const float scaled = logit * multiplier;
-  return converter == ScoreConverter::kSigmoid ? Sigmoid(scaled) : scaled;
-}
-
 void RowMaxima(const float* logits, int64_t rows, int64_t columns, int64_t first_column,
                float* maxima) {
   MultiVersion<BlockMaxima>::Run(logits, rows, columns, first_column, int64_t{1}, maxima);

@@ -5,35 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "cc/math.h"
+#include "cc/nms/candidate.h"
 
 namespace roadmark {
-
-// How a logit becomes a score.
-enum class ScoreConverter { kIdentity, kSigmoid };
-
-// A score and where it is from, in one integer that orders candidates best first: by score, then by
-// rank. The rank of (row, column) is column * rows + row: of equal scores the lower column (class)
-// comes first, then the lower row (box).
-class Candidate {
- public:
-  Candidate(float score, uint32_t rank) {
-    // + 0 turns -0 into 0, which it equals.
-    const uint32_t bits = BitsFromFloat(score + 0.0f);
-    const uint32_t ascending = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    key_ = static_cast<uint64_t>(~ascending) << 32 | rank;
-  }
-
-  float score() const {
-    const uint32_t ascending = ~static_cast<uint32_t>(key_ >> 32);
-    return FloatFromBits(ascending & 0x80000000u ? ascending & 0x7fffffffu : ~ascending);
-  }
-  uint32_t rank() const { return static_cast<uint32_t>(key_); }
-  uint64_t key() const { return key_; }
-
- private:
-  uint64_t key_;
-};
 
 // A matrix of logits, read as candidates tier by tier: the first tier is made of the few best, and
 // lower ones are only gathered when a scan gets that far.
@@ -74,9 +48,6 @@ class CandidateMatrix {
 // The largest value in columns [first_column, columns) of each row; NaN is passed over.
 void RowMaxima(const float* logits, int64_t rows, int64_t columns, int64_t first_column,
                float* maxima);
-
-// `logit` as a score.
-float ConvertScore(float logit, ScoreConverter converter, float multiplier);
 
 // Sorts best first.
 void SortCandidates(std::vector<Candidate>* candidates);

@@ -1,10 +1,9 @@
 #include "cc/nms/kept_boxes.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "cc/multiversion.h"
+#include "cc/nms/overlap.h"
 
 namespace roadmark {
 namespace {
@@ -13,38 +12,11 @@ constexpr int kLanes = 16;
 constexpr int kFields = 5;
 constexpr int kBlockFloats = kLanes * kFields;
 
-struct BoxWithArea {
-  Box box;
-  float area;
-};
-
-// Inside out and infinitely far away: its intersection with any box is exactly 0.
-BoxWithArea Nowhere() {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  return {{kInfinity, kInfinity, -kInfinity, -kInfinity}, 1.0f};
-}
-
-BoxWithArea WithArea(const Box& box) {
-  const bool finite = std::isfinite(box.ymin) && std::isfinite(box.xmin) &&
-                      std::isfinite(box.ymax) && std::isfinite(box.xmax);
-  if (!finite) return Nowhere();
-  const Box ordered = {std::min(box.ymin, box.ymax), std::min(box.xmin, box.xmax),
-                       std::max(box.ymin, box.ymax), std::max(box.xmin, box.xmax)};
-  const float area = (ordered.ymax - ordered.ymin) * (ordered.xmax - ordered.xmin);
-  if (!(area > 0.0f)) return Nowhere();
-  return {ordered, area};
-}
-
-ROADMARK_KERNEL float Smaller(float a, float b) { return a < b ? a : b; }
-ROADMARK_KERNEL float Larger(float a, float b) { return a > b ? a : b; }
-
 ROADMARK_KERNEL float LaneIou(const float* __restrict block, int lane, const BoxWithArea& other) {
-  const float height =
-      Smaller(block[2 * kLanes + lane], other.box.ymax) - Larger(block[lane], other.box.ymin);
-  const float width = Smaller(block[3 * kLanes + lane], other.box.xmax) -
-                      Larger(block[kLanes + lane], other.box.xmin);
-  const float intersection = Larger(height, 0.0f) * Larger(width, 0.0f);
-  return intersection / (other.area + block[4 * kLanes + lane] - intersection);
+  const BoxWithArea kept = {
+      {block[lane], block[kLanes + lane], block[2 * kLanes + lane], block[3 * kLanes + lane]},
+      block[4 * kLanes + lane]};
+  return Iou(kept, other);
 }
 
 struct AnyOverlapsKernel {
