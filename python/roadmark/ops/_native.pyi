@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +60,14 @@ def postprocess(
     soft_nms_sigma: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]: ...
 def preprocess(
-    image: NDArray[np.uint8],
+    images: Sequence[Any],
     *,
-    resized: tuple[int, int],
+    resized: Sequence[tuple[int, int]],
     mean: Sequence[float],
     scale: Sequence[float],
     pad_value: Sequence[float],
-    out: NDArray[np.float32],
+    layout: str,
+    dtype: str,
+    out: NDArray[np.float32] | NDArray[np.uint16] | NDArray[np.uint8],
+    threads: int,
 ) -> None: ...

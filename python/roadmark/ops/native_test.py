@@ -10,10 +10,13 @@ from roadmark.ops import _native
 from roadmark.ops.nms import batched_nms, iou, multiclass_nms, nms
 
 FORMAT = {
-    "resized": (2, 2),
+    "resized": [(2, 2)],
     "mean": (0, 0, 0),
     "scale": (1, 1, 1),
     "pad_value": (0, 0, 0),
+    "layout": "NHWC",
+    "dtype": "float32",
+    "threads": 1,
 }
 LIMITS = {"score_threshold": 0.1, "iou_threshold": 0.5, "soft_nms_sigma": 0.0}
 MANY = LIMITS | {"max_per_class": 100, "max_total": 100}
@@ -123,20 +126,48 @@ NAN_BOX = np.float32([[0, 0, 1, 1], [0, np.nan, 1, 1]])
             "score_converter: found argmax, expected identity, sigmoid or softmax",
         ),
         (
-            lambda: _native.preprocess(zeros(4, 4, 3), **FORMAT, out=zeros(2, 2, 3)),
-            r"image: found float32 \(4, 4, 3\), expected uint8",
+            lambda: _native.preprocess([zeros(4, 4, 3)], **FORMAT, out=zeros(1, 2, 2, 3)),
+            r"images\[0\]: found float32 \(4, 4, 3\), expected uint8",
         ),
         (
-            lambda: _native.preprocess(PIXELS, **FORMAT, out=zeros(2, 1, 3)),
+            lambda: _native.preprocess([PIXELS[:, :0]], **FORMAT, out=zeros(1, 2, 2, 3)),
+            r"images\[0\]: found uint8 \(4, 0, 3\), expected sides of 1",
+        ),
+        (
+            lambda: _native.preprocess([PIXELS], **FORMAT, out=zeros(2, 2, 2, 3)),
+            r"out: found float32 \(2, 2, 2, 3\), expected float32 \(1, any, any, 3\)",
+        ),
+        (
+            lambda: _native.preprocess([PIXELS], **FORMAT, out=zeros(1, 2, 1, 3)),
             r"resized: found \(2, 2\), expected 1 to the sides of out",
         ),
         (
-            lambda: _native.preprocess(PIXELS, **FORMAT, out=zeros(2, 4, 3)[:, ::2]),
+            lambda: _native.preprocess([PIXELS] * 2, **FORMAT, out=zeros(2, 2, 2, 3)),
+            "resized: found 1, expected one size per image",
+        ),
+        (
+            lambda: _native.preprocess([PIXELS], **FORMAT, out=zeros(1, 2, 4, 3)[:, :, ::2]),
             "out: found a strided array, expected C order",
         ),
         (
-            lambda: _native.preprocess(PIXELS, **FORMAT, out=read_only(zeros(2, 2, 3))),
+            lambda: _native.preprocess([PIXELS], **FORMAT, out=read_only(zeros(1, 2, 2, 3))),
             "out: found a read-only array",
+        ),
+        (
+            lambda: _native.preprocess(
+                [PIXELS], **FORMAT | {"layout": "NHCW"}, out=zeros(1, 2, 2, 3)
+            ),
+            "layout: found NHCW, expected NHWC or NCHW",
+        ),
+        (
+            lambda: _native.preprocess(
+                [PIXELS], **FORMAT | {"dtype": "float16"}, out=zeros(1, 2, 2, 3)
+            ),
+            "dtype: found float16, expected float32, bfloat16 or uint8",
+        ),
+        (
+            lambda: _native.preprocess([PIXELS], **FORMAT | {"threads": 0}, out=zeros(1, 2, 2, 3)),
+            "threads: found 0, expected 1 or more",
         ),
     ],
 )

@@ -1,10 +1,11 @@
 import dataclasses
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from roadmark.manifest import FIXED_SHAPE, KEEP_ASPECT_RATIO, InputSpec
-from roadmark.ops.preprocess import preprocess, resized_size
+from roadmark.ops.preprocess import BT601, BT709, YuvPicture, preprocess, resized_size
 
 FIXED = InputSpec(
     name="image",
@@ -87,8 +88,76 @@ def test_pictures_of_different_sizes_share_a_batch_and_the_callers_buffer():
         assert np.array_equal(preprocess([image], FIXED)[0], row)
 
 
-def test_non_contiguous_and_read_only_pictures():
-    image = random_image(20, 20)[::2, ::-1]
+def random_yuv(height, width, interleaved, **options):
+    rng = np.random.default_rng(3)
+    rows, columns = (height + 1) // 2, (width + 1) // 2
+    luma = rng.integers(0, 256, (height, width), np.uint8)
+    u, v = rng.integers(0, 256, (2, rows, columns), np.uint8)
+    return YuvPicture((luma, np.dstack([u, v])) if interleaved else (luma, u, v), **options)
+
+
+def reference_rgb(picture):
+    """By the definition of the colour spaces, in float64, rounded."""
+    luma, *chroma = (plane.astype(np.float64) for plane in picture.planes)
+    u, v = chroma if len(chroma) == 2 else np.moveaxis(chroma[0], 2, 0)
+    height, width = luma.shape
+    u, v = (np.kron(plane, np.ones((2, 2)))[:height, :width] - 128 for plane in (u, v))
+    if not picture.full_range:
+        luma, u, v = (luma - 16) / 219 * 255, u / 224 * 255, v / 224 * 255
+    kr, kb = (0.299, 0.114) if picture.matrix == BT601 else (0.2126, 0.0722)
+    red, blue = luma + 2 * (1 - kr) * v, luma + 2 * (1 - kb) * u
+    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
+    return np.rint(np.dstack([red, green, blue]).clip(0, 255)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("interleaved", [False, True], ids=["I420", "NV12"])
+@pytest.mark.parametrize("matrix", [BT601, BT709])
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("size", [(20, 30), (11, 7), (1, 1)])
+def test_planes_are_the_rgb_picture_they_stand_for(interleaved, matrix, full_range, size):
+    picture = random_yuv(*size, interleaved, matrix=matrix, full_range=full_range)
+    # The same bytes but for the last bit of what lies in the middle of two grey levels.
+    expected = preprocess([reference_rgb(picture)], FIXED)
+    found = preprocess([picture], FIXED)
+    np.testing.assert_allclose(found, expected, atol=max(FIXED.scale))
+    assert (found == expected).mean() > 0.99
+    assert picture.shape == (*size, 3)
+
+
+def test_planes_may_have_padded_rows():
+    picture = random_yuv(12, 10, interleaved=False)
+    padded = [np.pad(plane, ((0, 0), (0, 6)))[:, : plane.shape[1]] for plane in picture.planes]
+    assert np.array_equal(
+        preprocess([YuvPicture(tuple(padded))], FIXED), preprocess([picture], FIXED)
+    )
+
+
+@pytest.mark.parametrize("spec", [FIXED, PADDED], ids=["fixed", "padded"])
+def test_layouts_and_dtypes_hold_the_same_values(spec):
+    images = [random_image(40, 30), random_image(20, 50)]
+    expected = preprocess(images, spec)
+    planar = preprocess(images, dataclasses.replace(spec, layout="NCHW"))
+    assert np.array_equal(planar, expected.transpose(0, 3, 1, 2))
+    narrow = preprocess(images, dataclasses.replace(spec, dtype="bfloat16"))
+    assert narrow.dtype == ml_dtypes.bfloat16
+    assert np.array_equal(narrow, expected.astype(ml_dtypes.bfloat16))
+    pixels = preprocess(images, dataclasses.replace(spec, dtype="uint8"))
+    assert np.array_equal(pixels, np.rint(expected).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_threads_change_nothing(count, layout):
+    images = [random_image(40 + i, 30, seed=i) for i in range(count)]
+    spec = dataclasses.replace(PADDED, layout=layout)
+    assert np.array_equal(preprocess(images, spec, threads=3), preprocess(images, spec))
+
+
+@pytest.mark.parametrize(
+    "part", [np.s_[::2, ::-1], np.s_[3:15, 2:9], np.s_[::-1]], ids=["gaps", "window", "upwards"]
+)
+def test_non_contiguous_and_read_only_pictures(part):
+    image = random_image(20, 20)[part]
     image.flags.writeable = False
     assert np.array_equal(preprocess([image], FIXED), preprocess([image.copy()], FIXED))
 
@@ -96,6 +165,19 @@ def test_non_contiguous_and_read_only_pictures():
 @pytest.mark.parametrize(
     ("images", "out", "says"),
     [
+        pytest.param(
+            [YuvPicture((np.zeros((4, 4), np.uint8),))], None, r"images\[0\]\.planes: found 1"
+        ),
+        pytest.param(
+            [YuvPicture((np.zeros((4, 4), np.uint8), np.zeros((2, 3, 2), np.uint8)))],
+            None,
+            r"images\[0\]\.planes\[1\]: found uint8 \(2, 3, 2\), expected uint8 \(2, 2, 2\)",
+        ),
+        pytest.param(
+            [random_yuv(4, 4, interleaved=True, matrix="bt2020")],
+            None,
+            r"images\[0\]\.matrix: found bt2020, expected bt601 or bt709",
+        ),
         pytest.param([np.zeros((4, 4, 3), np.float32)], None, r"images\[0\]: found float32"),
         pytest.param([np.zeros((4, 4), np.uint8)], None, r"images\[0\]: found uint8 \(4, 4\)"),
         pytest.param([np.zeros((4, 0, 3), np.uint8)], None, r"images\[0\]: .*neither side 0"),
@@ -107,3 +189,9 @@ def test_non_contiguous_and_read_only_pictures():
 def test_wrong_shapes_are_named(images, out, says):
     with pytest.raises(ValueError, match=says):
         preprocess(images, FIXED, out=out)
+
+
+@pytest.mark.parametrize(("field", "value"), [("dtype", "float16"), ("layout", "CHWN")])
+def test_formats_that_do_not_exist_are_named(field, value):
+    with pytest.raises(ValueError, match=f"{field}: found {value}"):
+        preprocess([random_image(4, 4)], dataclasses.replace(FIXED, **{field: value}))

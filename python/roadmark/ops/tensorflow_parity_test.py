@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from roadmark.manifest import FIXED_SHAPE, InputSpec
+from roadmark.manifest import FIXED_SHAPE, KEEP_ASPECT_RATIO, InputSpec
 from roadmark.ops.nms import multiclass_nms, nms
-from roadmark.ops.preprocess import preprocess
+from roadmark.ops.preprocess import preprocess, resized_size
 
 SEEDS = range(4)
 
@@ -67,24 +67,51 @@ def test_combined_non_max_suppression(seed):
     assert np.array_equal(boxes[kept], expected.nmsed_boxes[0].numpy())
 
 
-@pytest.mark.parametrize("size", [(72, 128), (64, 64), (33, 50), (20, 7)])
-def test_resizing_and_normalising(size):
-    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    spec = InputSpec(
+def input_spec(resize, mean, scale, pad_value=(0.0, 0.0, 0.0)):
+    return InputSpec(
         name="image",
         height=32,
         width=32,
-        resize=FIXED_SHAPE,
-        min_dimension=0,
-        max_dimension=0,
-        mean=(127.5, 127.5, 127.5),
-        scale=(1 / 127.5, 1 / 127.5, 1 / 127.5),
-        pad_value=(0.0, 0.0, 0.0),
+        resize=resize,
+        min_dimension=32 * (resize == KEEP_ASPECT_RATIO),
+        max_dimension=32 * (resize == KEEP_ASPECT_RATIO),
+        mean=mean,
+        scale=scale,
+        pad_value=pad_value,
         channel_order="RGB",
         layout="NHWC",
         dtype="float32",
         true_shapes_name="",
     )
+
+
+SIZES = [(72, 128), (64, 64), (33, 50), (20, 7), (1, 300)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_resizing_and_normalising(size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    spec = input_spec(FIXED_SHAPE, (127.5,) * 3, (1 / 127.5,) * 3)
     resized = tf.compat.v1.image.resize_images(image[None], (32, 32)).numpy()
     expected = (resized - np.float32(127.5)) * np.float32(1 / 127.5)
     np.testing.assert_allclose(preprocess([image], spec), expected, atol=2e-7)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_resizing_alone_is_the_same_to_the_last_bit_but_one(size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    spec = input_spec(FIXED_SHAPE, (0.0,) * 3, (1.0,) * 3)
+    expected = tf.compat.v1.image.resize_images(image[None], (32, 32)).numpy()
+    np.testing.assert_array_max_ulp(preprocess([image], spec), expected, maxulp=1)
+
+
+@pytest.mark.parametrize("size", [(72, 128), (64, 64), (33, 50), (20, 7)])
+def test_keeping_the_aspect_ratio_with_padding(size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    spec = input_spec(KEEP_ASPECT_RATIO, (0.0,) * 3, (1.0,) * 3, pad_value=(9.0, 8.0, 7.0))
+    height, width = resized_size(spec, *size)
+    expected = tf.compat.v1.image.resize_images(image, (height, width)).numpy()
+    (found,) = preprocess([image], spec)
+    np.testing.assert_array_max_ulp(found[:height, :width], expected, maxulp=1)
+    assert (found[height:] == spec.pad_value).all()
+    assert (found[:, width:] == spec.pad_value).all()
