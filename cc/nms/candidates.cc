@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <utility>
 
 #include "cc/multiversion.h"
 
@@ -12,45 +13,69 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Logits per block, about: small enough that a block with one good candidate costs little.
-constexpr int64_t kBlockLogits = 128;
+// Logits per block, about: small enough that a block with one good candidate costs little, and for
+// a small matrix, that the first tier is a small part of it.
+constexpr int64_t kMinBlockLogits = 16, kMaxBlockLogits = 128;
+constexpr int64_t kBlocks = 1024;
 // Blocks that the first tier is taken from, and how much deeper each further tier goes.
-constexpr int64_t kFirstTierBlocks = 512;
+constexpr int64_t kFirstTierBlocks = 256;
 constexpr int64_t kTierGrowth = 8;
+
+int64_t BlockRows(int64_t rows, int64_t columns) {
+  const int64_t logits = std::clamp(rows * columns / kBlocks, kMinBlockLogits, kMaxBlockLogits);
+  return std::max<int64_t>(1, logits / std::max<int64_t>(1, columns));
+}
 
 constexpr int kDigitBits = 11;
 constexpr int kDigits = 1 << kDigitBits;
 // Below this std::sort is faster than counting digits.
 constexpr size_t kRadixSortFrom = 512;
 
+ROADMARK_KERNEL float Larger(float a, float b) { return a > b ? a : b; }
+
 // The largest value in columns [first_column, columns) of each block of rows. NaN is passed over.
 struct BlockMaxima {
   ROADMARK_KERNEL void Run(const float* __restrict logits, int64_t rows, int64_t columns,
                            int64_t first_column, int64_t block_rows, float* __restrict maxima) {
-    constexpr int kLanes = 32;
     for (int64_t begin = 0; begin < rows; begin += block_rows) {
       const int64_t end = begin + block_rows < rows ? begin + block_rows : rows;
       // Whole rows are contiguous: one run. Else each row is a run.
       const int64_t runs = first_column == 0 ? 1 : end - begin;
       const int64_t length = first_column == 0 ? (end - begin) * columns : columns - first_column;
-      float lanes[kLanes];
-      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = -kInfinity;
+      float largest = -kInfinity;
       for (int64_t run = 0; run < runs; ++run) {
         const float* values = logits + (begin + run) * columns + first_column;
-        int64_t i = 0;
-        for (; i + kLanes <= length; i += kLanes) {
-          for (int lane = 0; lane < kLanes; ++lane) {
-            lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
-          }
-        }
-        for (; i < length; ++i) lanes[0] = values[i] > lanes[0] ? values[i] : lanes[0];
-      }
-      float largest = lanes[0];
-      for (int lane = 1; lane < kLanes; ++lane) {
-        largest = lanes[lane] > largest ? lanes[lane] : largest;
+        largest = Larger(length < kLanes ? OfFew(values, length) : OfMany(values, length), largest);
       }
       *maxima++ = largest;
     }
+  }
+
+ private:
+  static constexpr int kLanes = 16;
+
+  ROADMARK_KERNEL float OfFew(const float* __restrict values, int64_t length) {
+    float largest = -kInfinity;
+    for (int64_t i = 0; i < length; ++i) largest = Larger(values[i], largest);
+    return largest;
+  }
+
+  ROADMARK_KERNEL float OfMany(const float* __restrict values, int64_t length) {
+    float lanes[kLanes];
+    // The last values once more: there is no remainder.
+    const float* last = values + length - kLanes;
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = Larger(last[lane], -kInfinity);
+    for (int64_t i = 0; i + kLanes < length; i += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        lanes[lane] = Larger(values[i + lane], lanes[lane]);
+      }
+    }
+    for (int half = kLanes / 2; half > 0; half /= 2) {
+      for (int lane = 0; lane < half; ++lane) {
+        lanes[lane] = Larger(lanes[lane + half], lanes[lane]);
+      }
+    }
+    return lanes[0];
   }
 };
 
@@ -58,17 +83,22 @@ bool Better(const Candidate& a, const Candidate& b) { return a.key() < b.key(); 
 
 // Stable, by the score alone.
 void RadixSortByScore(std::vector<Candidate>* candidates) {
+  constexpr int kPasses = 3;
+  static_assert(kPasses * kDigitBits >= 32, "a score has 32 bits");
+  uint32_t counts[kPasses][kDigits] = {};
+  const auto digit = [](const Candidate& c, int pass) {
+    return c.key() >> (32 + pass * kDigitBits) & (kDigits - 1);
+  };
+  for (const Candidate& c : *candidates) {
+    for (int pass = 0; pass < kPasses; ++pass) ++counts[pass][digit(c, pass)];
+  }
   std::vector<Candidate> other(*candidates);
-  for (int shift = 32; shift < 64; shift += kDigitBits) {
-    uint32_t starts[kDigits] = {};
-    for (const Candidate& c : *candidates) ++starts[c.key() >> shift & (kDigits - 1)];
+  for (int pass = 0; pass < kPasses; ++pass) {
+    uint32_t* starts = counts[pass];
+    if (starts[digit(candidates->front(), pass)] == candidates->size()) continue;  // All the same.
     uint32_t start = 0;
-    for (uint32_t& count : starts) {
-      const uint32_t next = start + count;
-      count = start;
-      start = next;
-    }
-    for (const Candidate& c : *candidates) other[starts[c.key() >> shift & (kDigits - 1)]++] = c;
+    for (int d = 0; d < kDigits; ++d) start += std::exchange(starts[d], start);
+    for (const Candidate& c : *candidates) other[starts[digit(c, pass)]++] = c;
     candidates->swap(other);
   }
 }
@@ -106,7 +136,7 @@ CandidateMatrix::CandidateMatrix(const float* logits, int64_t rows, int64_t colu
       converter_(converter),
       multiplier_(multiplier),
       threshold_(score_threshold),
-      block_rows_(std::max<int64_t>(1, kBlockLogits / std::max<int64_t>(1, columns))),
+      block_rows_(BlockRows(rows, columns)),
       block_maxima_((rows + block_rows_ - 1) / block_rows_),
       tier_blocks_(kFirstTierBlocks),
       floor_(kInfinity) {

@@ -37,13 +37,22 @@ ROADMARK_INLINE BoxWithArea WithArea(const Box& box) {
   return {ordered, area};
 }
 
-// Intersection over union in float32, in TensorFlow's order of operations. Not a number where both
-// areas are infinite.
-ROADMARK_INLINE float Iou(const BoxWithArea& a, const BoxWithArea& b) {
+struct Overlap {
+  float intersection, union_area;
+};
+
+// In float32, in TensorFlow's order of operations.
+ROADMARK_INLINE Overlap OverlapOf(const BoxWithArea& a, const BoxWithArea& b) {
   const float height = Smaller(a.box.ymax, b.box.ymax) - Larger(a.box.ymin, b.box.ymin);
   const float width = Smaller(a.box.xmax, b.box.xmax) - Larger(a.box.xmin, b.box.xmin);
   const float intersection = Larger(height, 0.0f) * Larger(width, 0.0f);
-  return intersection / (b.area + a.area - intersection);
+  return {intersection, b.area + a.area - intersection};
+}
+
+// Intersection over union. Not a number where both areas are infinite.
+ROADMARK_INLINE float Iou(const BoxWithArea& a, const BoxWithArea& b) {
+  const Overlap overlap = OverlapOf(a, b);
+  return overlap.intersection / overlap.union_area;
 }
 
 }  // namespace roadmark
