@@ -20,7 +20,7 @@ from roadmark import app, locations
 _CONFIG = Path(__file__).parent.parent / "configs" / "quickstart.config"
 
 _NUM_IMAGES = flags.DEFINE_integer(
-    "num_images", 1500, "Scenes to render, those to validate on included.", lower_bound=20
+    "num_images", 2600, "Scenes to render, those to validate on included.", lower_bound=20
 )
 _SECONDS = flags.DEFINE_float("seconds", 8.0, "Length of the clip.", lower_bound=0.2)
 _STEPS = flags.DEFINE_integer("steps", None, "Training steps; the config's by default.", 1)

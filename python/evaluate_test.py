@@ -1,29 +1,13 @@
 """What //python:evaluate answers to mistakes, before it loads TensorFlow."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-_APP = Path(__file__).with_name("evaluate.py")
+from roadmark.testing import app_process
+
 _CONFIG = """
 model { ssd { num_classes: 1 } }
 eval_input_reader { tf_record_input_reader { input_path: "data/none-*" } }
 """
-
-
-def _evaluate(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-P", "-X", "importtime", str(_APP), *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +57,7 @@ _EXPORT = "--model=runs/street/export"
 )
 def test_a_mistake_is_one_line_without_tensorflow_and_leaves_nothing(folder, arguments, says):
     before = sorted(folder.rglob("*"))
-    answer = _evaluate(folder, *arguments)
+    answer = app_process.run("evaluate", folder, *arguments, python=["-X", "importtime"])
     lines = [line for line in answer.stderr.splitlines() if not line.startswith("import time:")]
     assert answer.returncode == 2
     assert answer.stdout == ""

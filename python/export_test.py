@@ -1,29 +1,13 @@
 """What //python:export answers to mistakes, before it loads TensorFlow."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-_APP = Path(__file__).with_name("export.py")
+from roadmark.testing import app_process
+
 _CONFIG = """
 model { ssd { num_classes: 1 } }
 train_input_reader { label_map_path: "runs/street/label_map.pbtxt" }
 """
-
-
-def _export(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-P", "-X", "importtime", str(_APP), *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +28,7 @@ def folder(tmp_path_factory):
     export = folder / "exported"
     export.mkdir()
     (export / "manifest.json").write_text('{"schema_version": 1, "weights_sha256": ""}')
+    (export / "notes.txt").touch()
     return folder
 
 
@@ -67,6 +52,9 @@ _RUN = "--model_dir=runs/street"
         pytest.param(["--model_dir=exported"], "is an exported model", id="an export for a run"),
         pytest.param([_RUN, "--out=afile"], "afile: Not a directory", id="out is a file"),
         pytest.param([_RUN, "--out=photos"], "photos: holds other files", id="out is the user's"),
+        pytest.param(
+            [_RUN, "--out=exported"], "exported/notes.txt: is no part", id="a file of the user's"
+        ),
         pytest.param([_RUN, "--out=site"], "site: holds other files", id="another's manifest"),
         pytest.param([_RUN, "--out=runs/street"], "would replace", id="out is the run"),
         pytest.param([_RUN, "--out=runs"], "would replace", id="out contains the run"),
@@ -83,7 +71,7 @@ _RUN = "--model_dir=runs/street"
 )
 def test_a_mistake_is_one_line_without_tensorflow_and_leaves_all_as_it_was(folder, arguments, says):
     before = sorted(folder.rglob("*"))
-    answer = _export(folder, *arguments)
+    answer = app_process.run("export", folder, *arguments, python=["-X", "importtime"])
     lines = [line for line in answer.stderr.splitlines() if not line.startswith("import time:")]
     assert answer.returncode == 2
     assert len(lines) == 1

@@ -1,28 +1,9 @@
 """What //python:infer answers to mistakes, before it loads a model or TensorFlow."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from PIL import Image
 
-from roadmark.testing import clips
-
-_APP = Path(__file__).with_name("infer.py")
-
-
-def infer(folder, *arguments, python=()):
-    return subprocess.run(
-        [sys.executable, "-P", *python, str(_APP), *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from roadmark.testing import app_process, clips
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +38,7 @@ def folder(tmp_path_factory):
 )
 def test_mistake_is_one_line_with_a_cure_and_leaves_nothing(folder, arguments, says):
     before = sorted(folder.rglob("*"))
-    answer = infer(folder, *arguments)
+    answer = app_process.run("infer", folder, *arguments)
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert answer.stderr.startswith("error: ")
@@ -70,6 +51,6 @@ def test_mistake_is_one_line_with_a_cure_and_leaves_nothing(folder, arguments, s
     "arguments", [["--help"], ["--video=none.mp4"], ["--video=street.mp4"]], ids=str
 )
 def test_answers_come_without_loading_tensorflow(folder, arguments):
-    imported = infer(folder, *arguments, python=["-X", "importtime"]).stderr
+    imported = app_process.run("infer", folder, *arguments, python=["-X", "importtime"]).stderr
     assert " roadmark.app\n" in imported
     assert " tensorflow\n" not in imported

@@ -1,37 +1,18 @@
 """The command as typed: exit codes, one-line errors, nothing left behind."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from roadmark.testing import pictures, small_records
-
-_APP = Path(__file__).with_name("prepare.py")
-
-
-def _run(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-P", str(_APP), *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(_APP.parent), *sys.path])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+from roadmark.testing import app_process, pictures, small_records
 
 
 def test_prepare_then_check(tmp_path):
     small_records.write(tmp_path / "old")
-    made = _run(tmp_path, "--from=tfrecord", "--input=old")
+    made = app_process.run("prepare", tmp_path, "--from=tfrecord", "--input=old")
     assert made.returncode == 0, made.stderr
     assert "wrote data/records" in made.stdout
     assert "     1  vehicle" in made.stdout
     assert (tmp_path / "data/records/val-00000-of-00001.tfrecord").is_file()
-    checked = _run(tmp_path, "--check")
+    checked = app_process.run("prepare", tmp_path, "--check")
     assert (checked.returncode, checked.stdout) == (
         0,
         "2 files, 6 annotated pictures\nnothing wrong\n",
@@ -40,7 +21,9 @@ def test_prepare_then_check(tmp_path):
 
 def test_check_of_bad_records_ends_with_2(tmp_path):
     small_records.write(tmp_path)
-    answer = _run(tmp_path, "--check", "--records=*.tfrecord", "--num_classes=1")
+    answer = app_process.run(
+        "prepare", tmp_path, "--check", "--records=*.tfrecord", "--num_classes=1"
+    )
     assert answer.returncode == 2
     assert "beyond_num_classes" in answer.stdout
 
@@ -71,7 +54,7 @@ def test_mistakes_are_one_line_and_leave_nothing(tmp_path, arguments, problem):
         pictures.write(tmp_path / f"yolo/{number}.jpg")
         (tmp_path / f"yolo/{number}.txt").write_text("0 0.5 0.5 2 2\n")
     (tmp_path / "yolo/data.yaml").write_text("names: [car]")
-    answer = _run(tmp_path, *arguments)
+    answer = app_process.run("prepare", tmp_path, *arguments)
     said = [line for line in answer.stderr.splitlines() if not line.startswith("preparing: ")]
     assert answer.returncode == 2
     assert answer.stdout == ""

@@ -242,6 +242,16 @@ def is_export(folder: str | Path) -> bool:
     return {"schema_version", "weights_sha256"} <= content.keys()
 
 
+def unlisted_files(folder: str | Path) -> list[str]:
+    """Files of an exported folder that its manifest does not list: somebody added them.
+
+    Args:
+        folder: One of which `is_export` is true.
+    """
+    listed = _read(Path(folder) / locations.MANIFEST).get("files", {})
+    return [name for name in _files(Path(folder)) if name not in listed]
+
+
 def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()

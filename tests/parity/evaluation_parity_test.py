@@ -17,19 +17,13 @@ from roadmark.data import example, synthetic, tfrecord  # noqa: E402
 from roadmark.evaluation import evaluation, records  # noqa: E402
 from roadmark.inference import checkpoint  # noqa: E402
 from roadmark.odapi import checkpoints, eval_step, models, trained_model  # noqa: E402
-from roadmark.testing import untrained_run  # noqa: E402
 
-INPUT = "model.ssd.image_resizer.fixed_shape_resizer"
 IMAGES = 12
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    run = tmp_path_factory.mktemp("runs") / "street"
-    untrained_run.make(
-        run, "configs/quickstart.config", (f"{INPUT}.height=96", f"{INPUT}.width=96")
-    )
-    return trained_model.find(run)
+def model():
+    return trained_model.find("tests/models/quickstart")
 
 
 @pytest.fixture(scope="module")

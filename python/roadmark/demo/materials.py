@@ -9,7 +9,7 @@ from roadmark.data.formats.request import Request
 CLIP = Path("test.mp4")
 CARD_TEXT = "dataset_card.txt"
 _FORMAT = "synthetic"
-_VAL_FRACTION = 0.15
+_VAL_FRACTION = 0.1
 # Scenes and clip have nothing in common but their seed; another number keeps it so.
 _CLIP_SEED_OFFSET = 1000
 

@@ -78,8 +78,12 @@ def _refuse_to_replace(out: Path, model: TrainedModel) -> None:
     for source in (model.config_path, model.checkpoint, model.label_map_path):
         if source.resolve().is_relative_to(out.resolve()):
             raise UserError(out, f"would replace what is exported, {source}", cure)
-    if out.is_dir() and any(out.iterdir()) and not manifest.is_export(out):
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not manifest.is_export(out):
         raise UserError(out, "holds other files than an export, which would be lost", cure)
+    for name in manifest.unlisted_files(out):
+        raise UserError(out / name, "is no part of the export there, and would be lost", cure)
 
 
 def _write(model: TrainedModel, folder: Path, meter: progress.Meter) -> Manifest:

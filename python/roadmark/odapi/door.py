@@ -98,6 +98,8 @@ def _hush_python() -> None:
     for category in (SyntaxWarning, DeprecationWarning):
         # `module` is matched from the beginning of the file's path.
         warnings.filterwarnings("ignore", category=category, module=f".*{_NOISY_PACKAGES.pattern}")
+    # The OD API's evaluation and export call it, and Keras 2 has nothing that does the same.
+    warnings.filterwarnings("ignore", message=r"`tf\.keras\.backend\.set_learning_phase`")
 
 
 @contextlib.contextmanager
