@@ -22,7 +22,7 @@ def write(detector: Detector, selection: Selection, path: Path) -> None:
 
     Args:
         detector: The model.
-        selection: Records of pictures of one size; a last row that is not full is left out.
+        selection: Records of pictures of one size, at least one.
         path: A .jpg file.
     """
     pictures = [
@@ -34,9 +34,9 @@ def write(detector: Detector, selection: Selection, path: Path) -> None:
         annotate.draw(picture, detections, detector.label_map)
         for picture, detections in zip(pictures, found, strict=True)
     ]
+    drawn += [np.zeros_like(drawn[0])] * (-len(drawn) % _COLUMNS)
     rows = [
-        np.hstack(drawn[first : first + _COLUMNS])
-        for first in range(0, len(drawn) - _COLUMNS + 1, _COLUMNS)
+        np.hstack(drawn[first : first + _COLUMNS]) for first in range(0, len(drawn), _COLUMNS)
     ]
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     with atomic_path(path) as temporary:
