@@ -3,6 +3,7 @@
 
 PYBIND11_MODULE(_native, module) {
   roadmark::BindBoxCoder(module);
+  roadmark::BindMatcher(module);
   roadmark::BindNms(module);
   roadmark::BindPostprocess(module);
   roadmark::BindPreprocess(module);

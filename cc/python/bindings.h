@@ -7,6 +7,7 @@
 namespace roadmark {
 
 void BindBoxCoder(pybind11::module_& module);
+void BindMatcher(pybind11::module_& module);
 void BindNms(pybind11::module_& module);
 void BindPostprocess(pybind11::module_& module);
 void BindPreprocess(pybind11::module_& module);

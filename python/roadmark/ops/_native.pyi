@@ -71,3 +71,31 @@ def preprocess(
     out: NDArray[np.float32] | NDArray[np.uint16] | NDArray[np.uint8],
     threads: int,
 ) -> None: ...
+
+class TargetAssigner:
+    def __init__(
+        self,
+        anchors: NDArray[np.float32],
+        unmatched_label: NDArray[np.float32],
+        *,
+        matched_threshold: float,
+        unmatched_threshold: float,
+        negatives_lower_than_unmatched: bool,
+        force_match_for_each_row: bool,
+        scale_factors: Sequence[float],
+        negative_class_weight: float,
+    ) -> None: ...
+    def assign(
+        self,
+        boxes: NDArray[np.float32],
+        labels: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        *,
+        threads: int,
+    ) -> tuple[
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.int32],
+    ]: ...
