@@ -58,6 +58,20 @@ def test_opening_importing_and_using_is_silent_and_patches_no_library() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_autograph_converts_the_edited_source() -> None:
+    done = _python("""
+from roadmark.odapi import door
+
+door.open()
+import numpy, tensorflow as tf
+from object_detection.utils import metrics
+
+ones = numpy.ones(1)
+print(float(tf.function(lambda: metrics.compute_average_precision(ones, ones))()))
+""")
+    assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
+
+
 _OPEN_TOO_LATE = """
 import os
 import tensorflow

@@ -10,7 +10,6 @@ import dataclasses
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import linecache
 import re
 import sys
 from collections.abc import Sequence
@@ -140,9 +139,12 @@ class _Finder(importlib.abc.MetaPathFinder):
 class _Loader(importlib.machinery.SourceFileLoader):
     """Compiles the edited source; neither reads nor writes the module's cached bytecode."""
 
+    def get_source(self, fullname: str) -> str:
+        return apply(fullname, super().get_source(fullname))
+
     def get_code(self, fullname: str) -> CodeType:
-        source = apply(fullname, self.get_source(fullname))
-        # AutoGraph compiles functions once more from the lines that `inspect` gives. An entry
-        # without a time is not compared with the file.
-        linecache.cache[self.path] = (len(source), None, source.splitlines(True), self.path)
-        return compile(source, self.path, "exec", dont_inherit=True)
+        # AutoGraph compiles functions once more, from the source that `linecache` gives. It asks
+        # this loader for that only if there is no file of the name that the code goes by.
+        return compile(
+            self.get_source(fullname), f"{self.path} (edited)", "exec", dont_inherit=True
+        )
