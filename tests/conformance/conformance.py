@@ -5,7 +5,7 @@ configs, runs in `bazel test //...`; `rest` by hand), how many of its tests pass
 skipped, and the processor seconds it took. `expected_failures.txt` has a line per failing test
 with the reason.
 
-    PYTHONPATH=python python tests/conformance/conformance.py [MODULE ...]
+    TF_ENABLE_ONEDNN_OPTS=1 PYTHONPATH=python python tests/conformance/conformance.py [MODULE ...]
 
 runs modules (all without arguments), prints the failures and rewrites their rows.
 """
@@ -18,10 +18,12 @@ import pkgutil
 import sys
 import time
 import unittest
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from absl import flags
+
+from roadmark.odapi import door
 
 PACKAGES = (
     "anchor_generators",
@@ -40,6 +42,8 @@ PACKAGES = (
 _HERE = Path(__file__).parent
 _MODULES = _HERE / "modules.tsv"
 _EXPECTED_FAILURES = _HERE / "expected_failures.txt"
+
+_OD_API = "object_detection."
 
 # The test methods of this class are for its subclasses, in the modules that import it.
 _ABSTRACT = "object_detection.builders.model_builder_test.ModelBuilderTest"
@@ -106,14 +110,14 @@ def discover() -> list[str]:
     """The test modules of `PACKAGES` in the installed OD API, without `object_detection.`."""
     modules = []
     for package in PACKAGES:
-        path = importlib.import_module(f"object_detection.{package}").__path__
-        names = pkgutil.walk_packages(path, f"{package}.")
-        modules += [module.name for module in names if module.name.endswith("_test")]
-    return sorted(modules)
+        path = importlib.import_module(f"{_OD_API}{package}").__path__
+        found = pkgutil.walk_packages(path, f"{_OD_API}{package}.")
+        modules += [module.name.removeprefix(_OD_API) for module in found]
+    return sorted(module for module in modules if module.endswith("_test"))
 
 
 def run(module: str) -> Outcome:
-    """Runs one test module in this process, behind an open door.
+    """Runs one test module in this process, behind the door.
 
     Args:
         module: Its name below `object_detection`.
@@ -121,13 +125,46 @@ def run(module: str) -> Outcome:
     Returns:
         What became of every test; a module that cannot be imported is one failed test.
     """
+    door.open()
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-    suite = unittest.defaultTestLoader.loadTestsFromName(f"object_detection.{module}")
+    outcome = collect(unittest.defaultTestLoader.loadTestsFromName(f"{_OD_API}{module}"))
+    gc.collect()
+    return outcome
+
+
+def collect(suite: Iterable) -> Outcome:
+    """Runs the tests of a suite, those of the abstract class left out."""
     result = _Result()
     unittest.TestSuite(_flatten(suite)).run(result)
-    gc.collect()
     return result.outcome
+
+
+def differences(row: Row, outcome: Outcome, expected: Mapping[str, str]) -> list[str]:
+    """What became of a module's tests other than what is known of it.
+
+    Args:
+        row: What is known of the module.
+        outcome: What running it gave.
+        expected: The expected failures of all modules, as `expected_failures` gives them.
+
+    Returns:
+        A text per test that fails newly, per test that was to fail and did not, and per number
+        of passed and skipped tests that is not the row's; empty if all is as known.
+    """
+    known = {test for test in expected if test.startswith(f"{row.module}.")}
+    found = [f"{test} fails:\n{outcome.failed[test]}" for test in outcome.failed.keys() - known]
+    found += [
+        f"{test} passes: strike it from {_EXPECTED_FAILURES.name}"
+        if test in outcome.passed
+        else f"{test} is an expected failure and was not run"
+        for test in known - outcome.failed.keys()
+    ]
+    for kind in ("passed", "skipped"):
+        number = len(getattr(outcome, kind))
+        if number != getattr(row, kind):
+            found.append(f"{row.module}: {number} {kind}, not {getattr(row, kind)}")
+    return sorted(found)
 
 
 class _Result(unittest.TestResult):
@@ -163,8 +200,9 @@ def _flatten(suite: Iterable) -> Iterator[unittest.TestCase]:
 
 def _identity(test: unittest.TestCase) -> str:
     kind = type(test)
-    module = kind.__module__.removeprefix("object_detection.")
-    return f"{module}.{kind.__qualname__}.{test._testMethodName}"
+    # What stands for a class or module whose set-up fails has no method.
+    method = getattr(test, "_testMethodName", test.id())
+    return f"{kind.__module__.removeprefix(_OD_API)}.{kind.__qualname__}.{method}"
 
 
 def _row(record: dict[str, str]) -> Row:
@@ -197,7 +235,4 @@ def main(modules: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from roadmark.odapi import door
-
-    door.open()
     main(sys.argv[1:])

@@ -11,9 +11,5 @@ _EXPECTED = conformance.expected_failures()
 
 @pytest.mark.parametrize("row", _ROWS, ids=lambda row: row.module)
 def test_module(row: conformance.Row) -> None:
-    outcome = conformance.run(row.module)
-    expected = {test for test in _EXPECTED if test.startswith(f"{row.module}.")}
-    new = [text for test, text in outcome.failed.items() if test not in expected]
-    assert not new, "\n".join(new)
-    assert set(outcome.failed) == expected, "these passed: strike them from expected_failures.txt"
-    assert (len(outcome.passed), len(outcome.skipped)) == (row.passed, row.skipped)
+    differences = conformance.differences(row, conformance.run(row.module), _EXPECTED)
+    assert not differences, "\n".join(differences)
