@@ -1,9 +1,14 @@
 """Runs the OD API's own unit tests behind the door; what is known of them lies in two files.
 
-`modules.tsv` has a row per test module: the suite it belongs to (`models`, what bears on our own
-configs, runs in `bazel test //...`; `rest` by hand), how many of its tests pass, fail and are
-skipped, and the processor seconds it took. `expected_failures.txt` has a line per failing test
-with the reason.
+`modules.tsv` has a row per test module: the suite it belongs to, how many of its tests pass, fail
+and are skipped, and the processor seconds it took. `expected_failures.txt` has a line per failing
+test with the reason.
+
+The suite `models` runs in `bazel test //...` and holds what our own configs build, train, evaluate
+and export with; `rest`, by hand, holds the others. So that `models` takes at most 400 processor
+seconds, three kinds of modules that would belong to it are left to `rest`: core.preprocessor_test,
+the feature extractors, and the backbones in models.keras_models. The models that these make are
+built, and compared with the zoo's, by //python/roadmark/odapi:models_test.
 
     TF_ENABLE_ONEDNN_OPTS=1 PYTHONPATH=python python tests/conformance/conformance.py [MODULE ...]
 
