@@ -48,6 +48,13 @@ struct Softmax {
   }
 };
 
+struct Sigmoids {
+  ROADMARK_KERNEL void Run(const float* __restrict logits, int64_t count,
+                           float* __restrict probabilities) {
+    for (int64_t i = 0; i < count; ++i) probabilities[i] = Sigmoid(logits[i]);
+  }
+};
+
 // A matrix of what becomes scores, and how.
 struct ScoreMatrix {
   const float* logits;
@@ -202,6 +209,16 @@ std::vector<Detection> Postprocess(const RawOutputs& raw, const Window& window,
   }
   return options.class_agnostic ? Detect<ClassAgnosticSource>(raw, matrix, window, options)
                                 : Detect<PerClassSource>(raw, matrix, window, options);
+}
+
+void SelectMasks(const float* mask_logits, int64_t masks_per_row, int64_t mask_size,
+                 const std::vector<Detection>& detections, float* probabilities) {
+  for (const Detection& detection : detections) {
+    const int64_t own = masks_per_row == 1 ? 0 : detection.class_index;
+    const float* logits = mask_logits + (detection.row * masks_per_row + own) * mask_size;
+    MultiVersion<Sigmoids>::Run(logits, mask_size, probabilities);
+    probabilities += mask_size;
+  }
 }
 
 }  // namespace roadmark

@@ -54,6 +54,12 @@ struct Detection {
 std::vector<Detection> Postprocess(const RawOutputs& raw, const Window& window,
                                    const PostprocessOptions& options);
 
+// The mask of each detection as probabilities [detections, mask_size]: the sigmoid of the logits of
+// its row, and of its class where every class has a mask.
+//   mask_logits: [count, masks_per_row, mask_size]; masks_per_row is 1 or num_classes.
+void SelectMasks(const float* mask_logits, int64_t masks_per_row, int64_t mask_size,
+                 const std::vector<Detection>& detections, float* probabilities);
+
 }  // namespace roadmark
 
 #endif  // ROADMARK_CC_POSTPROCESS_POSTPROCESS_H_

@@ -265,6 +265,24 @@ TEST(PostprocessTest, SaturatedScoresGoToTheLowestClass) {
   EXPECT_EQ(found[0].class_index, 0);
 }
 
+TEST(SelectMasksTest, TakesTheMaskOfTheRowAndTheClass) {
+  // Two rows of three classes, masks of two pixels.
+  const std::vector<float> logits = {0, 1, 2, 3, 4, 5, -kInfinity, -1, -2, kInfinity, -4, -5};
+  const Box box = {0, 0, 1, 1};
+  const std::vector<Detection> detections = {{box, 0.9f, 1, 1}, {box, 0.8f, 2, 0}};
+  const auto near = [](const std::vector<float>& found, const std::vector<float>& of_logits) {
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_NEAR(found[i], 1 / (1 + std::exp(-of_logits[i])), 1e-6) << i;
+    }
+  };
+  std::vector<float> found(4);
+  SelectMasks(logits.data(), 3, 2, detections, found.data());
+  near(found, {-2, kInfinity, 4, 5});
+  std::vector<float> shared(12);
+  SelectMasks(logits.data(), 1, 6, detections, shared.data());
+  near(shared, {-kInfinity, -1, -2, kInfinity, -4, -5, 0, 1, 2, 3, 4, 5});
+}
+
 TEST(PostprocessTest, SameBitsWithEveryInstructionSet) {
   for (const Case& c : kCases) {
     const Picture picture =

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <vector>
 
+#include "cc/parallel.h"
 #include "cc/preprocess/preprocess.h"
 
 namespace roadmark {
@@ -46,6 +47,20 @@ void BM_PreprocessI420To640(benchmark::State& state) {
   }
 }
 
+// Eight pictures of 1280 x 720, shared by threads.
+void BM_PreprocessBatchTo640(benchmark::State& state) {
+  const std::vector<uint8_t> pixels(720 * 1280 * 3, 100);
+  const Picture picture = {pixels.data(), 720, 1280, 3 * 1280};
+  const InputFormat format = {640, 640, 640, 640, {127.5f, 127.5f, 127.5f}, {1, 1, 1}, {0, 0, 0}};
+  const int64_t pictures = 8, values = 640 * 640 * 3;
+  std::vector<float> out(pictures * values);
+  for (auto _ : state) {
+    ParallelFor(pictures, state.range(0),
+                [&](int64_t i) { Preprocess(picture, format, out.data() + i * values); });
+    benchmark::ClobberMemory();
+  }
+}
+
 // The floor: the picture is read and the input written, and nothing else.
 void BM_ReadAndWrite(benchmark::State& state) {
   const std::vector<uint8_t> pixels(state.range(0) * state.range(1) * 3, 100);
@@ -68,6 +83,12 @@ BENCHMARK(BM_PreprocessI420To640)
     ->ArgNames({"height", "width", "planar", "type"})
     ->Args({720, 1280, 0, 0})
     ->Args({1080, 1920, 0, 0})
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_PreprocessBatchTo640)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(BM_ReadAndWrite)->Args({720, 1280})->Args({1080, 1920})->Unit(benchmark::kMicrosecond);
 

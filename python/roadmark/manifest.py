@@ -26,7 +26,6 @@ PER_CLASS = "per_class"
 CLASS_AGNOSTIC = "class_agnostic"
 SIGMOID = "sigmoid"
 SOFTMAX = "softmax"
-IDENTITY = "identity"
 
 _EXPORT_AGAIN = "export the model again with: bazel run //python:export -- --model_dir=RUN"
 _CHUNK_BYTES = 1 << 20
@@ -133,7 +132,7 @@ class PostprocessSpec:
             or `two_stage` (the output `proposals`, in pixels of the network's input).
         box_coder: See `BoxCoderSpec`.
         background_column: Whether column 0 of the class logits is the background.
-        score_converter: `sigmoid`, `softmax` or `identity`.
+        score_converter: `sigmoid` or `softmax`.
         logit_scale: Logits are divided by this before the conversion.
         nms: See `NmsSpec`.
         mask_threshold: Mask probability above which a pixel belongs to the object.

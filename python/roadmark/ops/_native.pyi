@@ -36,18 +36,75 @@ def multiclass_nms(
     max_candidates: int,
     soft_nms_sigma: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]: ...
+def batch_multiclass_nms(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    *,
+    class_agnostic: bool,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    max_candidates: int,
+    soft_nms_sigma: float,
+    threads: int,
+) -> list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]]: ...
 def encode_boxes(
     boxes: NDArray[np.float32], anchors: NDArray[np.float32], scale_factors: Sequence[float]
 ) -> NDArray[np.float32]: ...
 def decode_boxes(
     encodings: NDArray[np.float32], anchors: NDArray[np.float32], scale_factors: Sequence[float]
 ) -> NDArray[np.float32]: ...
+def encode_keypoints(
+    boxes: NDArray[np.float32],
+    keypoints: NDArray[np.float32],
+    anchors: NDArray[np.float32],
+    scale_factors: Sequence[float],
+) -> NDArray[np.float32]: ...
+def decode_keypoints(
+    encodings: NDArray[np.float32], anchors: NDArray[np.float32], scale_factors: Sequence[float]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+def encode_squares(
+    boxes: NDArray[np.float32], anchors: NDArray[np.float32], scale_factors: Sequence[float]
+) -> NDArray[np.float32]: ...
+def decode_squares(
+    encodings: NDArray[np.float32], anchors: NDArray[np.float32], scale_factors: Sequence[float]
+) -> NDArray[np.float32]: ...
+def encode_mean_stddev(
+    boxes: NDArray[np.float32], anchors: NDArray[np.float32], stddev: float
+) -> NDArray[np.float32]: ...
+def decode_mean_stddev(
+    encodings: NDArray[np.float32], anchors: NDArray[np.float32], stddev: float
+) -> NDArray[np.float32]: ...
+def multiscale_grid_anchors(
+    feature_maps: Sequence[tuple[int, int]],
+    image_size: tuple[int, int],
+    *,
+    min_level: int,
+    anchor_scale: float,
+    aspect_ratios: Sequence[float],
+    scales_per_octave: int,
+) -> NDArray[np.float32]: ...
+def ssd_anchors(
+    feature_maps: Sequence[tuple[int, int]],
+    image_size: tuple[int, int],
+    *,
+    min_scale: float,
+    max_scale: float,
+    scales: Sequence[float],
+    aspect_ratios: Sequence[float],
+    interpolated_scale_aspect_ratio: float,
+    base_anchor_size: tuple[float, float],
+    reduce_boxes_in_lowest_layer: bool,
+) -> NDArray[np.float32]: ...
 def postprocess(
     class_logits: NDArray[np.float32],
     box_encodings: NDArray[np.float32],
     anchors: NDArray[np.float32],
     *,
-    window: tuple[float, float],
+    mask_logits: NDArray[np.float32] | None,
+    counts: NDArray[np.int32],
+    windows: NDArray[np.float32],
     scale_factors: Sequence[float],
     score_converter: str,
     logit_scale: float,
@@ -58,7 +115,16 @@ def postprocess(
     max_per_class: int,
     max_total: int,
     soft_nms_sigma: float,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]: ...
+    threads: int,
+) -> list[
+    tuple[
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.int32],
+        NDArray[np.int64],
+        NDArray[np.float32] | None,
+    ]
+]: ...
 def preprocess(
     images: Sequence[Any],
     *,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from roadmark.ops import _native
-from roadmark.ops.nms import batched_nms, iou, multiclass_nms, nms
+from roadmark.ops.nms import batch_multiclass_nms, batched_nms, iou, multiclass_nms, nms
 
 FORMAT = {
     "resized": [(2, 2)],
@@ -21,12 +21,15 @@ FORMAT = {
 LIMITS = {"score_threshold": 0.1, "iou_threshold": 0.5, "soft_nms_sigma": 0.0}
 MANY = LIMITS | {"max_per_class": 100, "max_total": 100}
 POSTPROCESS = MANY | {
-    "window": (1.0, 1.0),
+    "mask_logits": None,
+    "counts": np.int32([2]),
+    "windows": np.float32([[1, 1]]),
     "scale_factors": (10, 10, 5, 5),
     "score_converter": "sigmoid",
     "logit_scale": 1.0,
     "background_column": False,
     "class_agnostic": False,
+    "threads": 1,
 }
 
 
@@ -37,6 +40,15 @@ def random_boxes(seed, *shape):
 
 def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
+
+
+def run_postprocess(**changes):
+    arguments = POSTPROCESS | {
+        "class_logits": zeros(1, 2, 1),
+        "box_encodings": zeros(1, 2, 1, 4),
+        "anchors": zeros(2, 4),
+    }
+    return _native.postprocess(**arguments | changes)
 
 
 PIXELS = zeros(4, 4, 3, dtype=np.uint8)
@@ -109,21 +121,36 @@ NAN_BOX = np.float32([[0, 0, 1, 1], [0, np.nan, 1, 1]])
             "scale_factors: found 0.0, expected factors above 0",
         ),
         (
-            lambda: _native.postprocess(zeros(2, 1), zeros(2, 3, 4), zeros(2, 4), **POSTPROCESS),
+            lambda: batch_multiclass_nms(zeros(1, 2, 4), zeros(2, 2, 3), **MANY),
+            r"boxes: found float32 \(1, 2, 4\), expected float32 \(2, 2, 4\)",
+        ),
+        (
+            lambda: batch_multiclass_nms(zeros(1, 2, 4), zeros(1, 2, 3), **MANY, threads=0),
+            "threads: found 0, expected 1 or more",
+        ),
+        (
+            lambda: run_postprocess(box_encodings=zeros(1, 2, 3, 4)),
             "box_encodings: found .*expected one box per row, or one per class",
         ),
         (
-            lambda: _native.postprocess(zeros(2, 1), zeros(2, 1, 4), zeros(3, 4), **POSTPROCESS),
+            lambda: run_postprocess(anchors=zeros(3, 4)),
             r"anchors: found float32 \(3, 4\), expected float32 \(2, 4\)",
         ),
         (
-            lambda: _native.postprocess(
-                zeros(2, 1),
-                zeros(2, 1, 4),
-                zeros(2, 4),
-                **POSTPROCESS | {"score_converter": "argmax"},
-            ),
+            lambda: run_postprocess(score_converter="argmax"),
             "score_converter: found argmax, expected identity, sigmoid or softmax",
+        ),
+        (
+            lambda: run_postprocess(counts=np.int32([3])),
+            "counts: found 3, expected 0 to the number of rows",
+        ),
+        (
+            lambda: run_postprocess(windows=np.float32([[1, 0]])),
+            r"windows: found \(1.0, 0.0\), expected a height and width above 0",
+        ),
+        (
+            lambda: run_postprocess(mask_logits=zeros(1, 2, 3, 5, 5)),
+            "mask_logits: found .*expected one mask per row, or one per class",
         ),
         (
             lambda: _native.preprocess([zeros(4, 4, 3)], **FORMAT, out=zeros(1, 2, 2, 3)),
@@ -212,7 +239,12 @@ def test_arguments_are_left_alone():
     nms(boxes, scores, **LIMITS | {"soft_nms_sigma": 0.5}, max_outputs=20)
     batched_nms(boxes, scores, np.zeros(50, np.int32), **MANY)
     multiclass_nms(boxes, scores[:, None], **MANY)
-    _native.postprocess(scores[:, None], boxes[:, None], boxes, **POSTPROCESS)
+    run_postprocess(
+        class_logits=scores[None, :, None],
+        box_encodings=boxes[None, :, None],
+        anchors=boxes,
+        counts=np.int32([50]),
+    )
     assert (boxes.tobytes(), scores.tobytes()) == before
 
 
@@ -243,6 +275,22 @@ def test_a_score_per_class_is_one_box_per_class(shape):
     assert np.array_equal(kept, expected % 30)
     assert np.array_equal(classes, expected_classes)
     assert np.array_equal(kept_scores, expected_scores)
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize("shape", [(4, 60), (4, 60, 3)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_is_its_pictures(class_agnostic, shape, threads):
+    boxes = random_boxes(0, *shape)
+    scores = np.random.default_rng(0).random((4, 60, 3)).astype(np.float32)
+    options = MANY | {"class_agnostic": class_agnostic}
+    found = batch_multiclass_nms(boxes, scores, **options, threads=threads)
+    assert len(found) == 4
+    for picture, its_boxes, its_scores in zip(found, boxes, scores, strict=True):
+        alone = multiclass_nms(its_boxes, its_scores, **options)
+        assert len(alone[0]) > 0
+        for left, right in zip(picture, alone, strict=True):
+            assert np.array_equal(left, right)
 
 
 @settings(max_examples=100, deadline=None)

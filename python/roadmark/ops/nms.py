@@ -161,5 +161,52 @@ def multiclass_nms(
     )
 
 
+def batch_multiclass_nms(
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    class_agnostic: bool = False,
+    max_candidates: int = 0,
+    soft_nms_sigma: float = 0.0,
+    threads: int = 1,
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """`multiclass_nms` of several pictures, each for itself.
+
+    Args:
+        boxes: float32 `[B, N, 4]`, or `[B, N, C, 4]` with a box per class.
+        scores: float32 `[B, N, C]`.
+        score_threshold: As for `multiclass_nms`, and so on to `soft_nms_sigma`.
+        iou_threshold: See there.
+        max_per_class: See there.
+        max_total: See there.
+        class_agnostic: See there.
+        max_candidates: See there.
+        soft_nms_sigma: See there.
+        threads: How many threads share the pictures.
+
+    Returns:
+        Per picture `(indices, classes, scores)`, as `multiclass_nms` gives them.
+
+    Raises:
+        ValueError: As for `nms`.
+    """
+    return _native.batch_multiclass_nms(
+        boxes,
+        scores,
+        class_agnostic=class_agnostic,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_per_class=max_per_class,
+        max_total=max_total,
+        max_candidates=max_candidates,
+        soft_nms_sigma=soft_nms_sigma,
+        threads=threads,
+    )
+
+
 def _ordered(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])

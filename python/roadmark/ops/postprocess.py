@@ -11,7 +11,6 @@ import numpy as np
 from roadmark.detections import Detections
 from roadmark.manifest import (
     CLASS_AGNOSTIC,
-    IDENTITY,
     SIGMOID,
     TWO_STAGE,
     InputSpec,
@@ -35,6 +34,7 @@ def postprocess(
     input_spec: InputSpec,
     image_sizes: Sequence[tuple[int, int]],
     score_threshold: float = 0.0,
+    threads: int = 1,
 ) -> list[Detections]:
     """Converts scores, decodes, clips and suppresses boxes, and pastes masks.
 
@@ -47,12 +47,14 @@ def postprocess(
             `class_logits` `[B, N, C]`, or with a background column `[B, N, C + 1]`;
             `box_encodings` `[B, N, 4]`, or `[B, N, 1 or C, 4]` for two stages, which also have
             `proposals` `[B, N, 4]` in pixels of the network's input, `num_proposals` `[B]` and,
-            for instance masks, `mask_logits` `[B, N, mask height, mask width]`.
+            for instance masks, `mask_logits` `[B, N, mask height, mask width]`, or `[B, N, C, mask
+            height, mask width]` with a mask per class.
         anchors: float32 `[N, 4]` normalised to the network's input; None for two stages.
         spec: From the manifest.
         input_spec: From the manifest.
         image_sizes: `(height, width)` in pixels of each original picture.
         score_threshold: Drops boxes with this score or less, on top of the manifest's threshold.
+        threads: How many threads share the pictures.
 
     Returns:
         One `Detections` per picture, boxes in pixels of the original picture, best first.
@@ -61,60 +63,50 @@ def postprocess(
         ValueError: The outputs' shapes do not fit each other, the anchors or `image_sizes`.
     """
     _require_shapes(outputs, anchors, spec, image_sizes)
-    return [
-        _single(
-            {name: array[index] for name, array in outputs.items()},
-            anchors,
-            spec,
-            input_spec,
-            size,
-            max(score_threshold, spec.nms.score_threshold),
-        )
-        for index, size in enumerate(image_sizes)
-    ]
-
-
-def _single(
-    outputs: dict[str, np.ndarray],
-    anchors: np.ndarray | None,
-    spec: PostprocessSpec,
-    input_spec: InputSpec,
-    image_size: tuple[int, int],
-    score_threshold: float,
-) -> Detections:
+    logits, encodings = outputs[CLASS_LOGITS], outputs[BOX_ENCODINGS]
+    batch, rows = logits.shape[:2]
+    counts = np.full(batch, rows, np.int32)
     if spec.architecture == TWO_STAGE:
-        anchors, outputs = _as_anchors(outputs, input_spec)
-    logits = outputs[CLASS_LOGITS]
-    normalised, scores, classes, rows = _native.postprocess(
+        anchors = outputs[PROPOSALS] / np.float32((input_spec.height, input_spec.width) * 2)
+        counts = np.asarray(outputs[NUM_PROPOSALS], np.int32)
+    per_picture = _native.postprocess(
         logits,
-        outputs[BOX_ENCODINGS].reshape(len(logits), -1, 4),
+        encodings.reshape(batch, rows, encodings.shape[2] if encodings.ndim == 4 else 1, 4),
         anchors,
-        window=_true_window(input_spec, image_size),
+        mask_logits=_with_class_axis(outputs.get(MASK_LOGITS)),
+        counts=counts,
+        windows=_true_windows(input_spec, image_sizes),
         scale_factors=spec.box_coder.scale_factors,
         score_converter=spec.score_converter,
         logit_scale=spec.logit_scale,
         background_column=spec.background_column,
         class_agnostic=spec.nms.mode == CLASS_AGNOSTIC,
-        score_threshold=score_threshold,
+        score_threshold=max(score_threshold, spec.nms.score_threshold),
         iou_threshold=spec.nms.iou_threshold,
         max_per_class=spec.nms.max_per_class,
         max_total=spec.nms.max_total,
         soft_nms_sigma=spec.nms.soft_nms_sigma,
+        threads=threads,
     )
-    return Detections(
-        boxes=normalised * np.float32((*image_size, *image_size)),
-        scores=scores,
-        classes=classes + np.int32(1),
-        masks=_masks(outputs, rows, normalised, image_size, spec.mask_threshold),
-    )
+    return [
+        Detections(
+            boxes=normalised * np.float32((*size, *size)),
+            scores=scores,
+            classes=classes + np.int32(1),
+            masks=None
+            if masks is None
+            else paste_masks(masks, normalised, size, spec.mask_threshold),
+        )
+        for (normalised, scores, classes, _, masks), size in zip(
+            per_picture, image_sizes, strict=True
+        )
+    ]
 
 
 def convert_scores(logits: np.ndarray, spec: PostprocessSpec) -> np.ndarray:
     """Logits `[N, C]` (or `[N, C + 1]`) to scores `[N, C]` without the background, float32."""
     logits = logits * np.float32(1.0 / spec.logit_scale)
-    if spec.score_converter == IDENTITY:
-        scores = logits
-    elif spec.score_converter == SIGMOID:
+    if spec.score_converter == SIGMOID:
         with np.errstate(over="ignore"):
             scores = np.float32(1) / (np.float32(1) + np.exp(-logits))
     else:
@@ -123,37 +115,17 @@ def convert_scores(logits: np.ndarray, spec: PostprocessSpec) -> np.ndarray:
     return scores[:, 1:] if spec.background_column else scores
 
 
-def _as_anchors(
-    outputs: dict[str, np.ndarray], input_spec: InputSpec
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Proposals as anchors normalised to the network's input; the padding rows cut off."""
-    count = int(outputs[NUM_PROPOSALS])
-    size = np.float32((input_spec.height, input_spec.width) * 2)
-    rows = {name: array[:count] for name, array in outputs.items() if name != NUM_PROPOSALS}
-    return rows[PROPOSALS] / size, rows
+def _with_class_axis(mask_logits: np.ndarray | None) -> np.ndarray | None:
+    if mask_logits is None or mask_logits.ndim == 5:
+        return mask_logits
+    return mask_logits[:, :, np.newaxis]
 
 
-def _true_window(input_spec: InputSpec, image_size: tuple[int, int]) -> tuple[float, float]:
-    """The picture's share of the network's input, `(height, width)` in 0 to 1."""
-    height, width = resized_size(input_spec, *image_size)
-    return (
-        np.float32(height) / np.float32(input_spec.height),
-        np.float32(width) / np.float32(input_spec.width),
-    )
-
-
-def _masks(
-    outputs: dict[str, np.ndarray],
-    rows: np.ndarray,
-    boxes: np.ndarray,
-    image_size: tuple[int, int],
-    threshold: float,
-) -> np.ndarray | None:
-    if MASK_LOGITS not in outputs:
-        return None
-    with np.errstate(over="ignore"):
-        probabilities = np.float32(1) / (np.float32(1) + np.exp(-outputs[MASK_LOGITS][rows]))
-    return paste_masks(probabilities, boxes, image_size, threshold)
+def _true_windows(input_spec: InputSpec, image_sizes: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Each picture's share of the network's input, float32 `(height, width)` in 0 to 1."""
+    resized = [resized_size(input_spec, *size) for size in image_sizes]
+    sides = np.float32((input_spec.height, input_spec.width))
+    return np.array(resized, np.float32).reshape(-1, 2) / sides
 
 
 def paste_masks(

@@ -117,7 +117,6 @@ def test_nothing_above_the_threshold():
         (manifest.SIGMOID, True, [0.7310586]),
         (manifest.SOFTMAX, False, [0.26894143, 0.7310586]),
         (manifest.SOFTMAX, True, [0.7310586]),
-        (manifest.IDENTITY, False, [0.0, 1.0]),
     ],
 )
 def test_score_conversion(converter, background, expected):
@@ -163,6 +162,41 @@ def test_two_stages_with_a_box_per_class_and_masks():
     assert not found.masks[1, 60, 65]
 
 
+def test_masks_per_class_are_those_of_the_detected_class():
+    spec = dataclasses.replace(SPEC, architecture=manifest.TWO_STAGE)
+    mask_logits = np.full((1, 2, 2, 3, 3), -9.0, np.float32)
+    mask_logits[0, 0, 1] = 9.0
+    outputs = {
+        "proposals": np.float32([[[0, 0, 99, 99], [0, 0, 99, 99]]]),
+        "num_proposals": np.int32([1]),
+        "box_encodings": np.zeros((1, 2, 4), np.float32),
+        "class_logits": np.float32([[[1, 2], [9, 9]]]),
+        "mask_logits": mask_logits,
+    }
+    (found,) = postprocess(outputs, None, spec, INPUT, [(10, 10)], score_threshold=0.5)
+    assert found.classes.tolist() == [2, 1]
+    assert found.masks[0, :9, :9].all()
+    assert not found.masks[1].any()
+
+
+def test_pictures_of_a_batch_are_independent_of_each_other_and_of_threads():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (5, 3, 2)).astype(np.float32)
+    encodings = rng.normal(0, 1, (5, 3, 4)).astype(np.float32)
+    sizes = [(100, 200), (50, 60), (70, 80), (10, 10), (300, 100)]
+
+    def run_part(part, threads):
+        outputs = {"class_logits": logits[part], "box_encodings": encodings[part]}
+        return postprocess(outputs, ANCHORS, SPEC, PADDED, sizes[part], threads=threads)
+
+    together = run_part(slice(0, 5), threads=2)
+    for index, found in enumerate(together):
+        (alone,) = run_part(slice(index, index + 1), threads=1)
+        np.testing.assert_array_equal(found.boxes, alone.boxes)
+        np.testing.assert_array_equal(found.scores, alone.scores)
+    assert sum(len(found) for found in together) > 5
+
+
 def test_masks_of_boxes_without_a_pixel_are_empty():
     boxes = np.float32([[0.41, 0.41, 0.42, 0.42], [0, 0, 1, 1]])
     masks = paste_masks(np.ones((2, 3, 3), np.float32), boxes, (3, 3), 0.5)
@@ -180,20 +214,3 @@ def test_masks_of_boxes_without_a_pixel_are_empty():
 def test_outputs_that_do_not_fit_are_named(outputs, says):
     with pytest.raises(ValueError, match=says):
         run([[0.5], [0.5], [0.5]], **outputs)
-
-
-def test_encode_and_decode_are_inverse():
-    rng = np.random.default_rng(0)
-    corners = np.sort(rng.uniform(0, 1, (2, 200, 2, 2)).astype(np.float32), axis=2)
-    boxes, anchors = corners.reshape(2, 200, 4)
-    encodings = box_coder.encode(boxes, anchors, SCALE_FACTORS)
-    np.testing.assert_allclose(
-        box_coder.decode(encodings, anchors, SCALE_FACTORS), boxes, atol=1e-5
-    )
-
-
-def test_encoding_of_a_known_box():
-    found = box_coder.encode(
-        np.float32([[0, 0, 20, 40]]), np.float32([[0, 0, 10, 10]]), SCALE_FACTORS
-    )
-    np.testing.assert_allclose(found, [[5, 15, 5 * np.log(2), 5 * np.log(4)]], rtol=1e-6)
