@@ -23,6 +23,12 @@ class Candidate {
     key_ = static_cast<uint64_t>(~ascending) << 32 | rank;
   }
 
+  ROADMARK_INLINE static Candidate FromKey(uint64_t key) {
+    Candidate candidate(0, 0);
+    candidate.key_ = key;
+    return candidate;
+  }
+
   ROADMARK_INLINE float score() const {
     const uint32_t ascending = ~static_cast<uint32_t>(key_ >> 32);
     return FloatFromBits(ascending & 0x80000000u ? ascending & 0x7fffffffu : ~ascending);

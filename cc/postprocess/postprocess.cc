@@ -142,22 +142,6 @@ class ClassAgnosticSource {
   const ScoreMatrix& matrix_;
 };
 
-// NaN stays NaN.
-float Clip(float value, float limit) {
-  if (value < 0.0f) return 0.0f;
-  return value > limit ? limit : value;
-}
-
-Box ClipTo(const Box& box, const Window& window) {
-  return {Clip(box.ymin, window.height), Clip(box.xmin, window.width),
-          Clip(box.ymax, window.height), Clip(box.xmax, window.width)};
-}
-
-bool HasArea(const Box& box) {
-  const float height = box.ymax - box.ymin, width = box.xmax - box.xmin;
-  return height > 0.0f && height * width > 0.0f;
-}
-
 template <typename Source>
 std::vector<Detection> Detect(const RawOutputs& raw, const ScoreMatrix& matrix,
                               const Window& window, const PostprocessOptions& options) {
@@ -176,11 +160,8 @@ std::vector<Detection> Detect(const RawOutputs& raw, const ScoreMatrix& matrix,
            [&](const Candidate& candidate, int64_t, const Box& box, float score) {
              const Box clipped = ClipTo(box, window);
              if (!HasArea(clipped)) return true;
-             detections.push_back({{clipped.ymin / window.height, clipped.xmin / window.width,
-                                    clipped.ymax / window.height, clipped.xmax / window.width},
-                                   score,
-                                   source.OutputClassOf(candidate),
-                                   source.RowOf(candidate)});
+             detections.push_back({Renormalise(clipped, window), score,
+                                   source.OutputClassOf(candidate), source.RowOf(candidate)});
              return static_cast<int64_t>(detections.size()) < nms.max_total;
            });
   return detections;

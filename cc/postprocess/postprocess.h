@@ -13,6 +13,7 @@
 #include "cc/box.h"
 #include "cc/box_coder/box_coder.h"
 #include "cc/nms/nms.h"
+#include "cc/postprocess/window.h"
 
 namespace roadmark {
 
@@ -37,11 +38,6 @@ struct RawOutputs {
   int64_t boxes_per_row;       // 1, or num_classes.
 };
 
-// The part of the network's input that the picture fills, from its upper left corner, normalised.
-struct Window {
-  float height, width;
-};
-
 struct Detection {
   Box box;  // Normalised to the picture, clipped to it.
   float score;
@@ -51,6 +47,8 @@ struct Detection {
 
 // Best first; of equal scores the lower class, then the lower row. Boxes are clipped after
 // suppression; those that then have no area are dropped, and at most nms.max_total are left.
+//
+// `window` is the part of the network's input that the picture fills.
 std::vector<Detection> Postprocess(const RawOutputs& raw, const Window& window,
                                    const PostprocessOptions& options);
 
