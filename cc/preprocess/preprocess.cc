@@ -1,13 +1,12 @@
 #include "cc/preprocess/preprocess.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 #include <vector>
 
-#include "cc/math.h"
 #include "cc/multiversion.h"
+#include "cc/preprocess/pixel.h"
 
 namespace roadmark {
 namespace {
@@ -17,71 +16,22 @@ constexpr int64_t kChannels = 3;
 // Means and scales are repeated over blocks of so many values, whole pixels and whole registers.
 constexpr int64_t kBlock = 16 * kChannels;
 
-// Where one output line samples the input: between `before` and `after`, `weight` of the way.
-struct Sample {
-  int64_t before, after;
-  float weight;
-};
-
-Sample SampleAt(int64_t i, int64_t size, int64_t resized) {
-  const float step = static_cast<float>(size) / static_cast<float>(resized);
-  const float position = static_cast<float>(i) * step;
-  const int64_t before = std::min(static_cast<int64_t>(position), size - 1);
-  return {before, std::min(before + 1, size - 1), position - static_cast<float>(before)};
-}
-
-// Colour conversion, in integers with kFractionBits bits of fraction.
-constexpr int kFractionBits = 20;
-
-struct ColourCoefficients {
-  int32_t luma, luma_offset;
-  int32_t red_v, green_u, green_v, blue_u;
-};
-
-// ITU-R BT.601-7 section 2.5 and BT.709-6 section 3.
-ColourCoefficients CoefficientsOf(ColourMatrix matrix, bool full_range) {
-  const bool bt601 = matrix == ColourMatrix::kBt601;
-  const double red = bt601 ? 0.299 : 0.2126, blue = bt601 ? 0.114 : 0.0722;
-  const double green = 1 - red - blue;
-  const double luma = full_range ? 1.0 : 255.0 / 219, chroma = full_range ? 1.0 : 255.0 / 224;
-  const auto fixed = [](double value) {
-    return static_cast<int32_t>(std::lround(value * (1 << kFractionBits)));
-  };
-  return {fixed(luma),
-          full_range ? 0 : 16,
-          fixed(2 * (1 - red) * chroma),
-          fixed(-2 * (1 - blue) * blue / green * chroma),
-          fixed(-2 * (1 - red) * red / green * chroma),
-          fixed(2 * (1 - blue) * chroma)};
-}
-
-ROADMARK_KERNEL uint32_t Channel(int32_t fixed) {
-  const int32_t value = (fixed + (1 << (kFractionBits - 1))) >> kFractionBits;
-  return static_cast<uint32_t>(value < 0 ? 0 : (value > 255 ? 255 : value));
-}
-
 // A row of planes to pixels of four bytes: red is the lowest, the highest is 0.
 struct ConvertRow {
   ROADMARK_KERNEL void Run(const uint8_t* __restrict y, const uint8_t* __restrict u,
                            const uint8_t* __restrict v, int64_t step, int64_t width,
                            ColourCoefficients c, uint32_t* __restrict pixels) {
-    const auto convert = [&](int32_t luma, int32_t u_value, int32_t v_value) {
-      const int32_t base = (luma - c.luma_offset) * c.luma;
-      const int32_t cb = u_value - 128, cr = v_value - 128;
-      return Channel(base + c.red_v * cr) | Channel(base + c.green_u * cb + c.green_v * cr) << 8 |
-             Channel(base + c.blue_u * cb) << 16;
-    };
     const auto pairs = [&](int64_t constant_step) {
       for (int64_t k = 0; k < width / 2; ++k) {
         const int32_t cb = u[k * constant_step], cr = v[k * constant_step];
-        pixels[2 * k] = convert(y[2 * k], cb, cr);
-        pixels[2 * k + 1] = convert(y[2 * k + 1], cb, cr);
+        pixels[2 * k] = ConvertPixel(y[2 * k], cb, cr, c);
+        pixels[2 * k + 1] = ConvertPixel(y[2 * k + 1], cb, cr, c);
       }
     };
     // Apart, because the compiler vectorises constant steps only.
     step == 1 ? pairs(1) : pairs(2);
     if (width % 2) {
-      pixels[width - 1] = convert(y[width - 1], u[width / 2 * step], v[width / 2 * step]);
+      pixels[width - 1] = ConvertPixel(y[width - 1], u[width / 2 * step], v[width / 2 * step], c);
     }
   }
 };
@@ -248,21 +198,6 @@ class ResizedRows {
   std::vector<float> older_, newer_;
   int64_t older_y_ = -1, newer_y_ = -1;
 };
-
-// Conversions to the output's type.
-ROADMARK_KERNEL void Store(float value, float* out) { *out = value; }
-
-// bfloat16, by its bits. Infinity stays; NaN does not occur.
-ROADMARK_KERNEL void Store(float value, uint16_t* out) {
-  const uint32_t bits = BitsFromFloat(value);
-  *out = static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
-ROADMARK_KERNEL void Store(float value, uint8_t* out) {
-  const float clamped = value > 0.0f ? (value < 255.0f ? value : 255.0f) : 0.0f;
-  // Adding 2^23 rounds to an integer and leaves it in the low bits.
-  *out = static_cast<uint8_t>(BitsFromFloat(clamped + 8388608.0f) & 255u);
-}
 
 // Value i has the mean and the scale i % kBlock.
 struct Normalise {
