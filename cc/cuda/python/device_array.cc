@@ -1,4 +1,4 @@
-#include "cc/cuda/device_array.h"
+#include "cc/cuda/python/device_array.h"
 
 #include <cstring>
 
@@ -57,15 +57,14 @@ std::vector<int64_t> DenseStrides(const std::vector<int64_t>& shape) {
 }
 
 Described FromDlpack(py::handle argument, const std::string& name) {
+  const int32_t type = py::cast<int32_t>(py::tuple(argument.attr("__dlpack_device__")())[0]);
+  if (type != kDlCuda && type != kDlCudaManaged) RaiseNotOnDevice(name);
   // -1: the caller's stream is the one on which the array is ready.
   const py::object capsule = argument.attr("__dlpack__")(py::arg("stream") = -1);
   // Left unused, the capsule frees the tensor when it goes.
   const auto* tensor =
       static_cast<const DlTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
   if (!tensor) throw py::error_already_set();
-  if (tensor->device_type != kDlCuda && tensor->device_type != kDlCudaManaged) {
-    RaiseNotOnDevice(name);
-  }
   const std::vector<int64_t> shape(tensor->shape, tensor->shape + tensor->ndim);
   const std::vector<int64_t> strides =
       tensor->strides ? std::vector<int64_t>(tensor->strides, tensor->strides + tensor->ndim)

@@ -1,7 +1,7 @@
 // Arrays in device memory, from DLPack or __cuda_array_interface__: checked, named in errors, used
 // in place.
-#ifndef ROADMARK_CC_CUDA_DEVICE_ARRAY_H_
-#define ROADMARK_CC_CUDA_DEVICE_ARRAY_H_
+#ifndef ROADMARK_CC_CUDA_PYTHON_DEVICE_ARRAY_H_
+#define ROADMARK_CC_CUDA_PYTHON_DEVICE_ARRAY_H_
 
 #include <cuda_runtime.h>
 #include <pybind11/pybind11.h>
@@ -69,4 +69,4 @@ void RaiseUnlessSuccess(cudaError_t error, const char* what);
 }  // namespace cuda
 }  // namespace roadmark
 
-#endif  // ROADMARK_CC_CUDA_DEVICE_ARRAY_H_
+#endif  // ROADMARK_CC_CUDA_PYTHON_DEVICE_ARRAY_H_

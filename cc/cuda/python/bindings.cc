@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "cc/box_coder/box_coder_cuda.h"
-#include "cc/cuda/device_array.h"
+#include "cc/cuda/python/device_array.h"
 #include "cc/nms/nms_cuda.h"
 #include "cc/postprocess/postprocess_cuda.h"
 #include "cc/preprocess/preprocess_cuda.h"
