@@ -307,7 +307,7 @@ def main(arguments: list[str]) -> int:
     if options.build_only:
         return 0 if built.outcome == "passed" else 1
     report = {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "device": device | {"nvcc": _nvcc_release(nvcc)},
         "parts": [dataclasses.asdict(built)],
         "cases": [],

@@ -6,6 +6,7 @@ Arguments: the folder of the extensions, the file to write, and `--few` for smal
 import json
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,8 @@ import roadmark.ops
 roadmark.ops.__path__.append(sys.argv[1])
 
 from roadmark.ops import _native, cuda  # noqa: E402
+
+Case = tuple[str, Callable[..., str], dict]
 
 POISON = -7
 SCALES = (10.0, 10.0, 5.0, 5.0)
@@ -190,7 +193,7 @@ def check_multiclass(
 
 
 def check_postprocess(
-    rng: np.random.Generator, count: int, classes: int, options: dict, **choices
+    rng: np.random.Generator, count: int, classes: int, options: dict, **choices: object
 ) -> str:
     """Raw outputs of two images."""
     background = choices.get("background_column", False)
@@ -360,7 +363,7 @@ def check_no_waiting(rng: np.random.Generator) -> str:
     return ""
 
 
-def suppression_cases(few: bool):
+def suppression_cases(few: bool) -> Iterator[Case]:
     """Names and functions of the cases of suppression."""
     counts = [1, 33, 600] if few else [1, 33, 1000, 5000]
     for name, options in OPTIONS.items():
@@ -395,7 +398,7 @@ def suppression_cases(few: bool):
             )
 
 
-def other_cases(few: bool):
+def other_cases(few: bool) -> Iterator[Case]:
     """Names and functions of all other cases."""
     for count in (1, 1000) if few else (1, 1000, 76725):
         yield f"box coder, {count}", check_box_coder, {"count": count}

@@ -62,7 +62,8 @@ def test_a_report_of_a_failed_build_has_no_tables(tmp_path):
     report = REPORT | {"cases": [], "rows": [], "bandwidth_gb_s": None}
     _, page = gpu_check.write_report(tmp_path, report)
     text = page.read_text()
-    assert "| operation |" not in text and "Against" not in text
+    assert "| operation |" not in text
+    assert "Against" not in text
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,8 @@ def test_a_part_ends_in_one_of_three_ways(code, limit, outcome, detail):
 
 def test_a_part_whose_program_is_missing_fails():
     part, _ = gpu_check.run_part("part", ["/no/such/program"], {}, 60)
-    assert part.outcome == "failed" and "/no/such/program" in part.detail
+    assert part.outcome == "failed"
+    assert "/no/such/program" in part.detail
 
 
 def test_a_file_cut_short_is_no_result(tmp_path):
@@ -120,7 +122,8 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch, capsys, nvcc
         monkeypatch.setattr(gpu_check, "python_includes", lambda: [])
     assert gpu_check.main(["--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"gpu_check: {says}") and said.count("\n") == 1
+    assert said.startswith(f"gpu_check: {says}")
+    assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
