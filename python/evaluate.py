@@ -27,8 +27,9 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the run's own.")
 _MODEL = flags.DEFINE_string("model", None, "An exported folder, instead of a run.")
-_ENGINE = flags.DEFINE_string("engine", "auto", "What runs an exported model.")
-_DEVICE = flags.DEFINE_string("device", "auto", "Where an exported model runs: cpu or gpu.")
+_ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto for the fastest.")
+_DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
+_PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
 _EVAL_RECORDS = flags.DEFINE_string(
     "eval_records", None, "Glob of TFRecords. Default: what the config names."
 )
@@ -66,12 +67,13 @@ def _of_export():
 
     folder = Path(_MODEL.value)
     selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
-    detector = Detector.load(folder, engine=_ENGINE.value, device=_DEVICE.value)
+    detector = Detector.load(folder, _ENGINE.value, _DEVICE.value, _PRECISION.value)
+    print(f"evaluating {folder} ({detector.engine}) on {len(selection)} pictures", flush=True)
     return evaluate.evaluate(folder, detector, selection), Path(_OUT.value or folder.parent)
 
 
 def _of_checkpoint():
-    for flag in (_ENGINE, _DEVICE):
+    for flag in (_ENGINE, _DEVICE, _PRECISION):
         if flag.present:
             raise UserError(
                 f"--{flag.name}",

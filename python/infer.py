@@ -37,6 +37,10 @@ _SCORE_THRESHOLD = flags.DEFINE_float(
 )
 _CLASSES = flags.DEFINE_list("classes", [], "Only these class names, with commas between them.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Pictures per run of the model.", 1)
+_ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto for the fastest.")
+_DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
+_PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
+_THREADS = flags.DEFINE_integer("threads", 0, "Processor threads of the model; 0 for all.", 0)
 _DETECTIONS = flags.DEFINE_enum("detections", "json", ["json", "csv"], "Format of the detections.")
 
 
@@ -48,11 +52,12 @@ def main() -> int:
     description = manifest.load(folder)
     names = description.names()
     wanted = _wanted_ids(names)
-    print(f"model: {folder}", flush=True)
-
     from roadmark.inference.detector import Detector
 
-    detector = Detector.load(folder, description=description)
+    detector = Detector.load(
+        folder, _ENGINE.value, _DEVICE.value, _PRECISION.value, _THREADS.value, description
+    )
+    print(f"model: {folder} ({detector.engine})", flush=True)
 
     def detect(images: list[np.ndarray]) -> list[Detections]:
         found = detector.detect(images, _SCORE_THRESHOLD.value)

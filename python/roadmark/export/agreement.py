@@ -8,7 +8,9 @@ import numpy as np
 
 from roadmark.detections import Detections
 from roadmark.inference.detector import Detector
+from roadmark.inference.engine import TENSORFLOW
 from roadmark.manifest import ONE_STAGE
+from roadmark.odapi import door
 from roadmark.ops import box_coder
 from roadmark.ops.nms import iou
 from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, convert_scores
@@ -58,14 +60,22 @@ class Agreement:
         )
 
 
-def measure(folder: str | Path, images: Sequence[np.ndarray]) -> Agreement:
+def measure(
+    folder: str | Path,
+    images: Sequence[np.ndarray],
+    engine: str = TENSORFLOW,
+    precision: str = "fp32",
+) -> Agreement:
     """Runs both SavedModels of an exported folder on pictures.
 
     Args:
         folder: As `roadmark.export` writes it.
         images: uint8 `[H, W, 3]` RGB each.
+        engine: What runs the raw one, on the CPU: one of `inference.engine.ENGINES`.
+        precision: And in which precision.
     """
-    detector = Detector.load(folder, engine="tensorflow", device="cpu")
+    detector = Detector.load(folder, engine=engine, device="cpu", precision=precision)
+    door.open()
     import tensorflow as tf
 
     stock = tf.saved_model.load(str(Path(folder) / STOCK_FOLDER)).signatures["serving_default"]

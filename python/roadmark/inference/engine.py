@@ -14,10 +14,11 @@ from roadmark.manifest import Manifest
 AUTO = "auto"
 # Where the raw SavedModel is in an exported folder.
 RAW_FOLDER = "raw"
+OPENVINO = "openvino"
 TENSORFLOW = "tensorflow"
-ENGINES = (TENSORFLOW,)
+ENGINES = (OPENVINO, TENSORFLOW)
 DEVICES = ("cpu", "gpu")
-PRECISIONS = ("fp32",)
+PRECISIONS = ("fp32", "bf16")
 
 
 class Buffer(Protocol):
@@ -86,6 +87,9 @@ class Engine(abc.ABC):
         Every handle must be given to `result` once; handles may be waited for in any order.
         """
 
+    def __str__(self) -> str:
+        return f"{self.name}, {self.precision}, on the {self.device.upper()}"
+
 
 def load(
     folder: str | Path,
@@ -103,9 +107,37 @@ def load(
     _require_known("--engine", engine, ENGINES)
     _require_known("--device", device, DEVICES)
     _require_known("--precision", precision, PRECISIONS)
+    if engine == AUTO:
+        return _load_fastest(folder, description, device, precision, threads)
+    return _engine_class(engine).load(folder, description, device, precision, threads)
+
+
+def _load_fastest(
+    folder: str | Path, description: Manifest, device: str, precision: str, threads: int
+) -> Engine:
+    """OpenVINO for a CPU, TensorFlow for a GPU and for what OpenVINO cannot run."""
+    if device == "gpu" or (device == AUTO and _has_nvidia_gpu()):
+        return _engine_class(TENSORFLOW).load(folder, description, device, precision, threads)
+    try:
+        return _engine_class(OPENVINO).load(folder, description, device, precision, threads)
+    except UserError as error:
+        print(f"{error}; taking {TENSORFLOW}", flush=True)
+    return _engine_class(TENSORFLOW).load(folder, description, device, precision, threads)
+
+
+def _engine_class(name: str) -> type[Engine]:
+    # Each imports a framework, which takes seconds.
+    if name == OPENVINO:
+        from roadmark.inference.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine
     from roadmark.inference.tensorflow_engine import TensorFlowEngine
 
-    return TensorFlowEngine.load(folder, description, device, precision, threads)
+    return TensorFlowEngine
+
+
+def _has_nvidia_gpu() -> bool:
+    return Path("/dev/nvidiactl").exists()
 
 
 def _require_known(flag: str, value: str, known: tuple[str, ...]) -> None:

@@ -42,7 +42,10 @@ class TensorFlowEngine(Engine):
         threads: int = 0,
     ) -> "TensorFlowEngine":
         """See `Engine.load`."""
-        del precision  # There is only fp32 here.
+        if precision not in (AUTO, cls.precision):
+            raise UserError(
+                "--precision", f"found {precision}, which {TENSORFLOW} has not", "use fp32"
+            )
         _set_threads(threads)
         device = _choose_device(device)
         with tf.device(f"/{device}:0"):

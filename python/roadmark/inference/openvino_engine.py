@@ -1,0 +1,103 @@
+"""The raw SavedModel in OpenVINO, which reads it as it is; TensorFlow is not imported."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from roadmark.errors import UserError
+from roadmark.inference.engine import AUTO, OPENVINO, RAW_FOLDER, Buffer, Engine
+from roadmark.manifest import Manifest
+
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+_BF16 = "BF16"
+
+
+class OpenVinoEngine(Engine):
+    """Runs batches on the CPU; each one submitted has an infer request of its own."""
+
+    name = OPENVINO
+    device = "cpu"
+
+    def __init__(self, model: ov.CompiledModel, precision: str) -> None:
+        self._model = model
+        self._outputs = tuple(output.get_any_name() for output in model.outputs)
+        self._idle: list[ov.InferRequest] = []
+        self.precision = precision
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        description: Manifest,
+        device: str = AUTO,
+        precision: str = AUTO,
+        threads: int = 0,
+    ) -> "OpenVinoEngine":
+        """See `Engine.load`; `auto` precision is fp32, whose results are the stock model's."""
+        del description
+        if device == "gpu":
+            raise UserError("--device", "found gpu, which openvino has not", "use --device=cpu")
+        precision = "fp32" if precision == AUTO else precision
+        core = ov.Core()
+        if precision == "bf16":
+            _require_bf16(core)
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        }
+        if threads:
+            options["INFERENCE_NUM_THREADS"] = threads
+        raw = Path(folder) / RAW_FOLDER
+        try:
+            model = core.compile_model(core.read_model(raw), "CPU", options)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(
+                raw, f"openvino cannot run it: {reason}", "use --engine=tensorflow"
+            ) from None
+        return cls(model, precision)
+
+    def submit(self, inputs: Mapping[str, Buffer], stream: Any = None) -> "_Running":
+        """See `Engine.submit`."""
+        del stream  # There are only CPU buffers here.
+        # OpenVINO takes no read-only memory, though it only reads.
+        arrays = {
+            name: np.require(_array(buffer), requirements="CW") for name, buffer in inputs.items()
+        }
+        request = self._idle.pop() if self._idle else self._model.create_infer_request()
+        for name, array in arrays.items():
+            request.set_tensor(name, ov.Tensor(array, shared_memory=True))
+        request.start_async()
+        return _Running(request, arrays)
+
+    def result(self, handle: "_Running") -> dict[str, Buffer]:
+        """See `Engine.result`."""
+        request = handle.request
+        request.wait()
+        # Copies: the request, whose memory they are in, is used again.
+        outputs = {name: request.get_tensor(name).data.copy() for name in self._outputs}
+        self._idle.append(request)
+        return outputs
+
+
+@dataclasses.dataclass(frozen=True)
+class _Running:
+    """A submitted batch. OpenVINO reads the arrays where they are, and does not keep them alive."""
+
+    request: ov.InferRequest
+    arrays: dict[str, np.ndarray]
+
+
+def _array(buffer: Buffer) -> np.ndarray:
+    return buffer if isinstance(buffer, np.ndarray) else np.from_dlpack(buffer)
+
+
+def _require_bf16(core: ov.Core) -> None:
+    if _BF16 not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UserError(
+            "--precision", "found bf16, which this processor does not compute", "use fp32"
+        )
