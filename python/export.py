@@ -44,6 +44,7 @@ def main() -> int:
     print(f"exporting {model.checkpoint} to {out}", flush=True)
     exported = exporter.export(model, out)
     print(f"raw against stock on {exported.agreement}")
+    print(f"with OpenVINO: {exported.openvino}")
     print(f"exported {model.name} of step {exported.manifest.step} to {exported.folder}")
     print(f"try it: bazel run //python:infer -- --model={exported.folder} --video=test.mp4")
     return 0

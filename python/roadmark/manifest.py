@@ -149,7 +149,7 @@ class PostprocessSpec:
 
 @dataclasses.dataclass(frozen=True)
 class EngineStamp:
-    """An engine file in the folder and what it was built for.
+    """An engine that runs the folder with the stock model's results, and what it was built for.
 
     Attributes:
         engine: Such as `tensorflow`.

@@ -10,6 +10,7 @@ pipeline.config   the config of the model
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from roadmark.errors import UserError
 from roadmark.export import agreement
 from roadmark.export.agreement import STOCK_FOLDER, Agreement
 from roadmark.inference.detector import ANCHORS_FILE
-from roadmark.inference.engine import RAW_FOLDER, TENSORFLOW
+from roadmark.inference.engine import OPENVINO, RAW_FOLDER, TENSORFLOW
 from roadmark.manifest import ONE_STAGE, EngineStamp, Manifest
 from roadmark.odapi import checkpoints
 from roadmark.odapi.trained_model import TrainedModel
@@ -38,11 +39,13 @@ class Exported:
         folder: Where it is.
         manifest: What it says.
         agreement: How close raw and stock are.
+        openvino: How close they are when OpenVINO runs the raw network, or why it cannot.
     """
 
     folder: Path
     manifest: Manifest
     agreement: Agreement
+    openvino: Agreement | str
 
 
 def export(model: TrainedModel, out: str | Path) -> Exported:
@@ -58,7 +61,7 @@ def export(model: TrainedModel, out: str | Path) -> Exported:
     """
     out = Path(out)
     _refuse_to_replace(out, model)
-    with progress.track("exporting", 5, "parts") as meter, atomic.atomic_folder(out) as folder:
+    with progress.track("exporting", 6, "parts") as meter, atomic.atomic_folder(out) as folder:
         description = _write(model, folder, meter)
         scenes = [synthetic.render_scene(0, index).image for index in range(_CHECKED_SCENES)]
         found = agreement.measure(folder, scenes)
@@ -69,7 +72,20 @@ def export(model: TrainedModel, out: str | Path) -> Exported:
                 f"the raw and the stock export disagree ({found})",
                 "report this config as a bug; nothing was written",
             )
-    return Exported(out, description, found)
+        openvino = _try_openvino(folder, scenes)
+        if isinstance(openvino, Agreement) and openvino.holds:
+            stamps = (*description.engines, _openvino_stamp())
+            description = dataclasses.replace(description, engines=stamps)
+            manifest.write(folder, description)
+        meter.advance(note="tried OpenVINO")
+    return Exported(out, description, found, openvino)
+
+
+def _try_openvino(folder: Path, scenes: Sequence[np.ndarray]) -> Agreement | str:
+    try:
+        return agreement.measure(folder, scenes, OPENVINO)
+    except UserError as error:
+        return error.problem
 
 
 def _refuse_to_replace(out: Path, model: TrainedModel) -> None:
@@ -126,3 +142,9 @@ def _tensorflow_stamp() -> EngineStamp:
     import tensorflow as tf
 
     return EngineStamp(TENSORFLOW, RAW_FOLDER, "fp32", {"tensorflow": tf.__version__})
+
+
+def _openvino_stamp() -> EngineStamp:
+    import openvino
+
+    return EngineStamp(OPENVINO, RAW_FOLDER, "fp32", {"openvino": openvino.__version__})

@@ -115,14 +115,11 @@ def load(
 def _load_fastest(
     folder: str | Path, description: Manifest, device: str, precision: str, threads: int
 ) -> Engine:
-    """OpenVINO for a CPU, TensorFlow for a GPU and for what OpenVINO cannot run."""
-    if device == "gpu" or (device == AUTO and _has_nvidia_gpu()):
-        return _engine_class(TENSORFLOW).load(folder, description, device, precision, threads)
-    try:
-        return _engine_class(OPENVINO).load(folder, description, device, precision, threads)
-    except UserError as error:
-        print(f"{error}; taking {TENSORFLOW}", flush=True)
-    return _engine_class(TENSORFLOW).load(folder, description, device, precision, threads)
+    """TensorFlow for a GPU; on a CPU OpenVINO, where the export found that it agrees."""
+    on_gpu = device == "gpu" or (device == AUTO and _has_nvidia_gpu())
+    agrees = any(stamp.engine == OPENVINO for stamp in description.engines)
+    name = OPENVINO if agrees and not on_gpu else TENSORFLOW
+    return _engine_class(name).load(folder, description, device, precision, threads)
 
 
 def _engine_class(name: str) -> type[Engine]:
