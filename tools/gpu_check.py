@@ -336,9 +336,8 @@ def _nvcc_release(nvcc: str) -> str:
 
 
 def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path) -> None:
-    environment = dict(
-        os.environ, PYTHONPATH=str(ROOT / "python"), PYTHONUNBUFFERED="1", PYTHONSAFEPATH="1"
-    )
+    path = os.pathsep.join(filter(None, [str(ROOT / "python"), os.environ.get("PYTHONPATH")]))
+    environment = dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", PYTHONSAFEPATH="1")
     # Each array in an allocation of its own, so that memcheck sees what is written behind it.
     uncached = environment | {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     tools = Path(__file__).resolve().parent
