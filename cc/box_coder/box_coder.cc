@@ -41,6 +41,8 @@ struct DecodeSquares {
   }
 };
 
+const float* Corners(const Box* boxes) { return reinterpret_cast<const float*>(boxes); }
+
 struct EncodeCorners {
   ROADMARK_KERNEL void Run(const float* __restrict boxes, const float* __restrict anchors,
                            int64_t count, float stddev, float* __restrict encodings) {
@@ -101,12 +103,13 @@ void DecodeSquare(const float* encodings, const Box* anchors, int64_t count,
 
 void EncodeMeanStddev(const Box* boxes, const Box* anchors, int64_t count, float stddev,
                       float* encodings) {
-  MultiVersion<EncodeCorners>::Run(&boxes->ymin, &anchors->ymin, 4 * count, stddev, encodings);
+  MultiVersion<EncodeCorners>::Run(Corners(boxes), Corners(anchors), 4 * count, stddev, encodings);
 }
 
 void DecodeMeanStddev(const float* encodings, const Box* anchors, int64_t count, float stddev,
                       Box* boxes) {
-  MultiVersion<DecodeCorners>::Run(encodings, &anchors->ymin, 4 * count, stddev, &boxes->ymin);
+  MultiVersion<DecodeCorners>::Run(encodings, Corners(anchors), 4 * count, stddev,
+                                   reinterpret_cast<float*>(boxes));
 }
 
 }  // namespace roadmark

@@ -148,6 +148,16 @@ TEST(MeanStddevTest, AKnownBoxAndBack) {
   ExpectNear(decoded, {box}, 1e-6);
 }
 
+// Without a box there need not be an array either.
+TEST(BoxCoderTest, NothingIsRead) {
+  EncodeFasterRcnn(nullptr, nullptr, 0, kScales, nullptr);
+  DecodeFasterRcnn(nullptr, nullptr, 0, kScales, nullptr);
+  EncodeSquare(nullptr, nullptr, 0, kScales, nullptr);
+  DecodeSquare(nullptr, nullptr, 0, kScales, nullptr);
+  EncodeMeanStddev(nullptr, nullptr, 0, 0.1f, nullptr);
+  DecodeMeanStddev(nullptr, nullptr, 0, 0.1f, nullptr);
+}
+
 TEST(BoxCoderTest, SameBitsWithEveryInstructionSet) {
   const int64_t count = 1003;
   const std::vector<Box> boxes = RandomBoxes(1, count), anchors = RandomBoxes(2, count);

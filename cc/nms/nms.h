@@ -21,9 +21,11 @@ namespace roadmark {
 struct NmsOptions {
   float score_threshold = 0;
   float iou_threshold = 0.5f;  // From 0 to 1.
-  float soft_nms_sigma = 0;    // Above 0: scores decay by exp(-iou^2 / (2 sigma)) instead.
-  int64_t max_per_class = 0;   // 0 or more.
-  int64_t max_total = 0;       // 0 or more.
+  // Above 0: scores decay by exp(-iou^2 / (2 sigma)) instead. One below 0 would rise, so the score
+  // threshold has to be 0 or more then.
+  float soft_nms_sigma = 0;
+  int64_t max_per_class = 0;  // 0 or more.
+  int64_t max_total = 0;      // 0 or more.
 };
 
 struct Selection {

@@ -17,6 +17,8 @@ NmsOptions CheckedNmsOptions(float score_threshold, float iou_threshold, float s
   Require(iou_threshold >= 0 && iou_threshold <= 1, "iou_threshold", iou_threshold, "0 to 1");
   Require(soft_nms_sigma >= 0 && std::isfinite(soft_nms_sigma), "soft_nms_sigma", soft_nms_sigma,
           "0 or more");
+  Require(soft_nms_sigma == 0 || score_threshold >= 0, "score_threshold", score_threshold,
+          "0 or more with soft_nms_sigma");
   Require(max_per_class >= 0, "max_per_class", max_per_class, "0 or more");
   Require(max_total >= 0, "max_total", max_total, "0 or more");
   return {score_threshold, iou_threshold, soft_nms_sigma, max_per_class, max_total};

@@ -97,6 +97,15 @@ NAN_BOX = np.float32([[0, 0, 1, 1], [0, np.nan, 1, 1]])
             "soft_nms_sigma: found -1",
         ),
         (
+            lambda: nms(
+                zeros(1, 4),
+                zeros(1),
+                **LIMITS | {"soft_nms_sigma": 0.5, "score_threshold": -0.5},
+                max_outputs=1,
+            ),
+            "score_threshold: found -0.5.*, expected 0 or more with soft_nms_sigma",
+        ),
+        (
             lambda: batched_nms(zeros(1, 4), zeros(1), np.int32([-1]), **MANY),
             "classes: found -1, expected 0 or more",
         ),

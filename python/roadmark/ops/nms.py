@@ -54,7 +54,8 @@ def nms(
         iou_threshold: A box that overlaps a kept one by more than this is dropped (hard NMS).
         max_outputs: Stop after as many.
         soft_nms_sigma: Above 0, scores decay by `exp(-iou² / (2 * sigma))` per better box
-            instead (https://arxiv.org/abs/1704.04503, with the 2 that TensorFlow puts in).
+            instead (https://arxiv.org/abs/1704.04503, with the 2 that TensorFlow puts in); the
+            score threshold has to be 0 or more then.
 
     Returns:
         `(indices, scores)`: int64 `[K]` into `boxes`, and float32 `[K]` in decreasing order.
