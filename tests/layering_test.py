@@ -19,6 +19,7 @@ _LAYERS = (
     ("video", "classification"),
     ("serving",),
     ("demo", "doctor"),
+    ("benchmark",),
 )
 _LAYER = {package: number for number, layer in enumerate(_LAYERS) for package in layer}
 _TESTING = "testing"

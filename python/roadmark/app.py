@@ -8,7 +8,7 @@ Anything else is a bug of ours and shows its traceback.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app as absl_app
 from absl import flags, logging
@@ -21,20 +21,22 @@ EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[..., int | None], commands: Sequence[str] = ()) -> None:
     """Parses flags, runs `main`, and ends the process with its exit code.
 
     Args:
-        main: Takes nothing (flags are parsed by then) and returns an exit code or None for 0.
+        main: Takes nothing (flags are parsed by then), or with `commands` the one that was given,
+            and returns an exit code or None for 0.
+        commands: Words, one of which the user gives besides the flags.
     """
     _enter_invocation_directory()
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_guarded(main))
+    sys.exit(_guarded(main, commands))
 
 
-def _guarded(main: Callable[[], int | None]) -> int:
+def _guarded(main: Callable[..., int | None], commands: Sequence[str]) -> int:
     try:
-        code = _exit_code(main)
+        code = _exit_code(main, commands)
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -53,9 +55,9 @@ def _guarded(main: Callable[[], int | None]) -> int:
         return _report(f"{error.filename or 'disk'}: {error.strerror}; {cure}")
 
 
-def _exit_code(main: Callable[[], int | None]) -> int:
+def _exit_code(main: Callable[..., int | None], commands: Sequence[str]) -> int:
     try:
-        absl_app.run(lambda argv: _no_positional(argv) or main(), flags_parser=_parse_flags)
+        absl_app.run(lambda argv: main(*_command(argv, commands)), flags_parser=_parse_flags)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     return 0
@@ -82,13 +84,20 @@ def _parse_flags(argv: list[str]) -> list[str]:
     return rest
 
 
-def _no_positional(argv: list[str]) -> None:
-    if len(argv) > 1:
+def _command(argv: list[str], commands: Sequence[str]) -> list[str]:
+    """The command, if one is expected, as the arguments for `main`."""
+    given = argv[1:]
+    if commands and (not given or given[0] not in commands):
+        found = repr(given[0]) if given else "no command"
+        raise UserError("command line", f"found {found}", f"give one of: {', '.join(commands)}")
+    expected = 1 if commands else 0
+    if len(given) > expected:
         raise UserError(
             "command line",
-            f"found {argv[1]!r} where a --flag was expected",
+            f"found {given[expected]!r} where a --flag was expected",
             "give every value as --flag=value; see --help",
         )
+    return given
 
 
 def _enter_invocation_directory() -> None:

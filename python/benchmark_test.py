@@ -1,0 +1,37 @@
+"""The command's mistakes; what it measures is tested in roadmark.benchmark."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import benchmark
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "error: command line: found no command; give one of: ops\n"),
+        (("video",), "error: command line: found 'video'; give one of: ops\n"),
+        (("ops", "--threads=0"), "error: --threads: found '0'; give numbers of 1 or more, as 1,2"),
+        (
+            ("ops", "--peers_python=nowhere/python"),
+            "error: nowhere/python: the environment of the benchmark's peers is not here; run it "
+            "by: ./bazelw run //python:benchmark, which fetches it\n",
+        ),
+    ],
+    ids=["no suite", "unknown suite", "threads", "no peers"],
+)
+def test_a_mistake_is_one_line(arguments, says):
+    done = subprocess.run(
+        [sys.executable, Path(benchmark.__file__), *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(says)
+    assert done.stderr.count("\n") == 1

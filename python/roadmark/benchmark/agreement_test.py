@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from roadmark.benchmark import agreement
+
+FOUND = {
+    "boxes": np.float32([[0, 0, 1, 1], [0.2, 0.2, 0.5, 0.5], [0.1, 0.1, 0.3, 0.3]]),
+    "scores": np.float32([0.9, 0.5, 0.4]),
+    "classes": np.int32([1, 0, 1]),
+}
+
+
+def but(name, index, value):
+    changed = {key: array.copy() for key, array in FOUND.items()}
+    changed[name][index] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("theirs", "says"),
+    [
+        (FOUND, "the same 3 boxes kept"),
+        (but("scores", 1, 0.50001), "the same 3 boxes kept"),
+        (but("scores", 1, 0.51), "2 boxes kept by both, of our 3 and their 3"),
+        (but("classes", 0, 0), "2 boxes kept by both, of our 3 and their 3"),
+        (but("boxes", (2, 3), 0.32), "2 boxes kept by both, of our 3 and their 3"),
+        (
+            {name: array[:1] for name, array in FOUND.items()},
+            "1 boxes kept by both, of our 3 and their 1",
+        ),
+    ],
+    ids=["equal", "rounding", "score", "class", "corner", "fewer"],
+)
+def test_same_detections(theirs, says):
+    assert agreement.same_detections(FOUND, theirs) == says
+
+
+def test_same_indices_in_any_order():
+    ours = {"indices": np.int64([3, 1, 2])}
+    assert agreement.same_indices(ours, {"indices": np.int64([1, 2, 3])}) == "the same 3 boxes kept"
+    said = agreement.same_indices(ours, {"indices": np.int64([1, 2, 4, 5])})
+    assert said == "2 boxes kept by both, of our 3 and their 4"
+
+
+def test_close():
+    ours, theirs = {"a": np.float32([1, 2])}, {"a": np.float32([1, 2.5])}
+    assert agreement.close("a")(ours, theirs) == "largest difference 0.5 of 2.5"

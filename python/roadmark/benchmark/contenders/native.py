@@ -1,0 +1,127 @@
+"""Ours: the operations of `roadmark.ops`, through their Python faces."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from roadmark import manifest
+from roadmark.benchmark.inputs import INPUT_SIZE
+from roadmark.ops import box_coder, nms
+from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, postprocess
+from roadmark.ops.preprocess import preprocess
+
+Arrays = dict[str, np.ndarray]
+Timed = tuple[Callable[[], Any], Callable[[Any], Arrays]]
+
+
+def postprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """From logits and encodings to `Detections`."""
+    del threads
+    spec = manifest.PostprocessSpec(
+        architecture=manifest.ONE_STAGE,
+        box_coder=manifest.BoxCoderSpec("faster_rcnn", (1.0, 1.0, 1.0, 1.0)),
+        background_column=False,
+        score_converter=manifest.SIGMOID,
+        logit_scale=1.0,
+        nms=manifest.NmsSpec(
+            mode=manifest.PER_CLASS,
+            score_threshold=options["score_threshold"],
+            iou_threshold=options["iou_threshold"],
+            max_per_class=options["max_outputs"],
+            max_total=options["max_outputs"],
+            soft_nms_sigma=0.0,
+        ),
+        mask_threshold=0.5,
+    )
+    outputs = {
+        CLASS_LOGITS: arrays["class_logits"][np.newaxis],
+        BOX_ENCODINGS: arrays["box_encodings"][np.newaxis],
+    }
+    picture = input_spec({**options, "resize": manifest.FIXED_SHAPE})
+    anchors, sizes = arrays["anchors"], [(INPUT_SIZE, INPUT_SIZE)]
+
+    def call() -> Any:
+        return postprocess(outputs, anchors, spec, picture, sizes)[0]
+
+    def read(found: Any) -> Arrays:
+        normalised = found.boxes / np.float32(INPUT_SIZE)
+        return {"boxes": normalised, "scores": found.scores, "classes": found.classes - 1}
+
+    return call, read
+
+
+def batched_nms(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """Boxes with one class each, suppressed within their class."""
+    del threads
+    boxes, scores, classes = arrays["boxes"], arrays["scores"], arrays["classes"]
+
+    def call() -> Any:
+        return nms.batched_nms(
+            boxes,
+            scores,
+            classes,
+            score_threshold=options["score_threshold"],
+            iou_threshold=options["iou_threshold"],
+            max_per_class=options["max_outputs"],
+            max_total=options["max_outputs"],
+        )
+
+    def read(kept: Any) -> Arrays:
+        indices, kept_classes, kept_scores = kept
+        return {
+            "indices": indices,
+            "boxes": boxes[indices],
+            "scores": kept_scores,
+            "classes": kept_classes,
+        }
+
+    return call, read
+
+
+def preprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """A picture to a batch of one, into a buffer that is used again."""
+    del threads
+    images, spec = [arrays["image"]], input_spec(options)
+    out = np.empty((1, spec.height, spec.width, 3), np.float32)
+    return lambda: preprocess(images, spec, out), lambda batch: {"batch": batch}
+
+
+def encoding(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """Boxes relative to anchors."""
+    del threads
+    boxes, anchors = arrays["boxes"], arrays["anchors"]
+    scale_factors = tuple(options["scale_factors"])
+    return lambda: box_coder.encode(boxes, anchors, scale_factors), _as("encodings")
+
+
+def decoding(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """Encodings to boxes."""
+    del threads
+    encodings, anchors = arrays["encodings"], arrays["anchors"]
+    scale_factors = tuple(options["scale_factors"])
+    return lambda: box_coder.decode(encodings, anchors, scale_factors), _as("boxes")
+
+
+def input_spec(options: dict[str, Any]) -> manifest.InputSpec:
+    """The network's input: square, with ImageNet's mean and deviation."""
+    keeps_aspect = options["resize"] == manifest.KEEP_ASPECT_RATIO
+    return manifest.InputSpec(
+        name="image",
+        height=INPUT_SIZE,
+        width=INPUT_SIZE,
+        resize=options["resize"],
+        min_dimension=INPUT_SIZE if keeps_aspect else 0,
+        max_dimension=INPUT_SIZE if keeps_aspect else 0,
+        mean=tuple(options["mean"]),
+        scale=tuple(options["scale"]),
+        pad_value=(0.0, 0.0, 0.0),
+        channel_order="RGB",
+        layout="NHWC",
+        dtype="float32",
+        true_shapes_name="",
+    )
+
+
+def _as(name: str) -> Callable[[np.ndarray], Arrays]:
+    return lambda array: {name: array}

@@ -1,0 +1,173 @@
+"""What suites have in common: operations, their rivals, and the run over them."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadmark.benchmark.agreement import Agreement
+from roadmark.benchmark.computer import Bandwidth
+from roadmark.benchmark.contender import Contender, Contenders
+from roadmark.benchmark.report import Row
+from roadmark.benchmark.timing import Effort, in_turn
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the user may choose.
+
+    Attributes:
+        effort: Time per figure.
+        threads: Numbers of threads, each of which gives rows of its own.
+        only: Parts of operations' names; all when empty.
+        peers_python: The interpreter of the peers' environment.
+        configs: The folder with the pipeline configs.
+        say: Takes a line about what is going on.
+    """
+
+    effort: Effort
+    threads: tuple[int, ...]
+    only: tuple[str, ...]
+    peers_python: Path
+    configs: Path
+    say: Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rival:
+    """A peer's way to do an operation.
+
+    Attributes:
+        peer: Its name.
+        function: `module:function` under `roadmark.benchmark.contenders`.
+        is_foreign: Whether it needs the peers' environment.
+        target: How many times faster we should be; None where nothing was promised.
+        counted: What either side's figure includes.
+        agree: Compares the results.
+        options: On top of the operation's, for this side.
+        our_options: Likewise for our side, where the rival sets the terms.
+    """
+
+    peer: str
+    function: str
+    is_foreign: bool
+    target: float | None
+    counted: str
+    agree: Agreement
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    our_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """Something that we and others do.
+
+    Attributes:
+        name: Of the operation.
+        size: Of its input.
+        inputs: Makes the inputs.
+        ours: `module:function`.
+        options: Of both sides.
+        moved: Bytes that must be read or written at the very least.
+        moved_what: Which these are.
+        rivals: Whom to compare with.
+    """
+
+    name: str
+    size: str
+    inputs: Callable[[], Arrays]
+    ours: str
+    options: Mapping[str, Any]
+    moved: int
+    moved_what: str
+    rivals: tuple[Rival, ...]
+
+
+def run(
+    suite: str,
+    operations: list[Operation],
+    options: Options,
+    running: Contenders,
+    bandwidth: Bandwidth,
+) -> list[Row]:
+    """Compares and times every operation with every rival.
+
+    Args:
+        suite: Name of the suite.
+        operations: What to time.
+        options: The user's.
+        running: Processes.
+        bandwidth: Of this machine.
+
+    Raises:
+        RuntimeError: A contender failed; names it.
+    """
+    rows = []
+    for operation in operations:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, array in operation.inputs().items():
+                np.save(Path(folder, name), array)
+            for rival in operation.rivals:
+                options.say(f"{operation.name}, {operation.size}, against {rival.peer}")
+                for threads in options.threads:
+                    terms = _Terms(suite, operation, rival, threads, Path(folder))
+                    rows.append(_row(terms, options.effort, running, bandwidth))
+    return rows
+
+
+def selected(operations: list[Operation], only: tuple[str, ...]) -> list[Operation]:
+    """The operations whose name contains one of the words; all when there are none."""
+    return [
+        operation
+        for operation in operations
+        if not only or any(word in operation.name for word in only)
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Terms:
+    suite: str
+    operation: Operation
+    rival: Rival
+    threads: int
+    inputs: Path
+
+
+def _row(terms: _Terms, effort: Effort, running: Contenders, bandwidth: Bandwidth) -> Row:
+    operation, rival, threads = terms.operation, terms.rival, terms.threads
+    ours = running.get(operation.ours, is_foreign=False, threads=threads)
+    theirs = running.get(rival.function, rival.is_foreign, threads)
+    _prepare(ours, operation.ours, terms, rival.our_options)
+    _prepare(theirs, rival.function, terms, rival.options)
+    agreement = rival.agree(ours.result(), theirs.result())
+    our_seconds, their_seconds = in_turn(ours.seconds, theirs.seconds, effort)
+    return Row(
+        suite=terms.suite,
+        operation=operation.name,
+        size=operation.size,
+        threads=threads,
+        device="cpu",
+        peer=rival.peer,
+        unit="ms",
+        ours=our_seconds * 1e3,
+        theirs=their_seconds * 1e3,
+        target=rival.target,
+        floor=bandwidth.milliseconds(operation.moved, threads),
+        floor_basis=f"a copy that moves as many bytes, {operation.moved / 1e6:.3g} MB: "
+        f"{operation.moved_what}",
+        counted=rival.counted,
+        agreement=agreement,
+    )
+
+
+def _prepare(side: Contender, function: str, terms: _Terms, further: Mapping[str, Any]) -> None:
+    try:
+        side.prepare(function, terms.inputs, {**terms.operation.options, **further})
+    except RuntimeError as error:
+        where = f"{terms.operation.name}, {terms.operation.size}, {terms.rival.peer}"
+        raise RuntimeError(f"{where}: {function}: {error}") from None
