@@ -37,6 +37,19 @@ def close(name: str) -> Agreement:
     return compare
 
 
+def same_targets(ours: Arrays, theirs: Arrays) -> str:
+    """Compares matches, class targets and box targets of target assignment."""
+    same = int((ours["matches"] == theirs["matches"]).sum())
+    matched = int((theirs["matches"] >= 0).sum())
+    classes = np.array_equal(ours["class_targets"], theirs["class_targets"])
+    boxes = float(np.abs(ours["box_targets"] - theirs["box_targets"]).max())
+    return (
+        f"{same:,} of {theirs['matches'].size:,} matches the same ({matched:,} of them to a box), "
+        f"class targets {'equal' if classes else 'different'}, largest difference of box targets "
+        f"{boxes:.2g}"
+    )
+
+
 def not_comparable(why: str) -> Agreement:
     """For results that differ on purpose."""
     return lambda *_: f"results not compared: {why}"

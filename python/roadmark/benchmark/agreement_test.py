@@ -45,3 +45,16 @@ def test_same_indices_in_any_order():
 def test_close():
     ours, theirs = {"a": np.float32([1, 2])}, {"a": np.float32([1, 2.5])}
     assert agreement.close("a")(ours, theirs) == "largest difference 0.5 of 2.5"
+
+
+def test_same_targets():
+    ours = {
+        "matches": np.int32([[0, -1, -1]]),
+        "class_targets": np.float32([[[1], [0], [0]]]),
+        "box_targets": np.zeros((1, 3, 4), np.float32),
+    }
+    theirs = {**ours, "matches": np.int32([[0, -1, 1]])}
+    said = agreement.same_targets(ours, theirs)
+    assert said.startswith("2 of 3 matches the same (2 of them to a box), class targets equal")
+    theirs["class_targets"] = ours["class_targets"] + 1
+    assert "class targets different" in agreement.same_targets(ours, theirs)

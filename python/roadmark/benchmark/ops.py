@@ -60,6 +60,9 @@ def _operations(configs: Path) -> list[Operation]:
         _nms(10000, 1, disjoint=True),
         _preprocess(KEEP_ASPECT_RATIO, [INPUT_SIZE * 720 // 1280, INPUT_SIZE]),
         _preprocess(FIXED_SHAPE, [INPUT_SIZE, INPUT_SIZE]),
+        _assignment(configs, slots=100, real=100, target=35.0),
+        _assignment(configs, slots=100, real=20, target=60.0),
+        _assignment(configs, slots=20, real=20, target=20.0),
         _coding(configs, "box encode", "encoding", "encodings"),
         _coding(configs, "box decode", "decoding", "boxes"),
     ]
@@ -189,6 +192,33 @@ def _preprocess(resize: str, resized_size: list[int]) -> Operation:
                 counted="both sides: as before; OpenCV's mean and scale are repeated to whole "
                 "rows beforehand",
                 agree=agreement.not_comparable(_SAMPLING),
+            ),
+        ),
+    )
+
+
+def _assignment(configs: Path, slots: int, real: int, target: float) -> Operation:
+    padded = "" if slots == real else f" in {slots} slots"
+    batch, classes = 8, 3
+    per_anchor = (classes + 1 + 4 + 1 + 1) * _FLOAT
+    return Operation(
+        name="target assignment",
+        size=f"batch {batch}, {NUM_ANCHORS:,} anchors, {real} real boxes{padded}",
+        inputs=functools.partial(inputs.ground_truth, slots, real, classes, batch),
+        ours=f"{_NATIVE}:target_assignment",
+        options={"num_classes": classes},
+        moved=batch * NUM_ANCHORS * per_anchor,
+        moved_what="targets, weights and matches, written",
+        rivals=(
+            Rival(
+                peer="OD API batch_assign",
+                function=f"{_OD_API}:target_assignment",
+                is_foreign=False,
+                target=target,
+                counted="both sides: matches, targets and weights of a batch, 3 classes; the OD "
+                "API repeats class weights for each class",
+                agree=agreement.same_targets,
+                options={"config": str(configs / _EFFICIENTDET)},
             ),
         ),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from roadmark import manifest
 from roadmark.benchmark.inputs import INPUT_SIZE
 from roadmark.ops import box_coder, nms
+from roadmark.ops.matcher import TargetAssigner, TargetAssignment
 from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, postprocess
 from roadmark.ops.preprocess import preprocess
 
@@ -81,10 +82,9 @@ def batched_nms(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 
 def preprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """A picture to a batch of one, into a buffer that is used again."""
-    del threads
     images, spec = [arrays["image"]], input_spec(options)
     out = np.empty((1, spec.height, spec.width, 3), np.float32)
-    return lambda: preprocess(images, spec, out), lambda batch: {"batch": batch}
+    return lambda: preprocess(images, spec, out, threads), lambda batch: {"batch": batch}
 
 
 def encoding(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
@@ -101,6 +101,25 @@ def decoding(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     encodings, anchors = arrays["encodings"], arrays["anchors"]
     scale_factors = tuple(options["scale_factors"])
     return lambda: box_coder.decode(encodings, anchors, scale_factors), _as("boxes")
+
+
+def target_assignment(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """Targets of a batch; anchors are arranged and classes made one-hot beforehand."""
+    num_classes = options["num_classes"]
+    assigner = TargetAssigner(
+        arrays["anchors"],
+        np.zeros(num_classes, np.float32),
+        matched_threshold=0.5,
+        unmatched_threshold=0.5,
+        force_match_for_each_row=True,
+    )
+    boxes, weights = arrays["boxes"], arrays["weights"]
+    labels = np.eye(num_classes, dtype=np.float32)[arrays["classes"]]
+
+    def call() -> TargetAssignment:
+        return assigner.assign(boxes, labels, weights, threads=threads)
+
+    return call, vars
 
 
 def input_spec(options: dict[str, Any]) -> manifest.InputSpec:
