@@ -1,6 +1,7 @@
 #include "cc/nms/kept_boxes.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "cc/multiversion.h"
 #include "cc/nms/overlap.h"
@@ -21,15 +22,17 @@ struct AnyOverlapsKernel {
   ROADMARK_KERNEL bool Run(const float* __restrict blocks, int64_t count, BoxWithArea other,
                            float threshold) {
     // Dividing takes longer than all the rest, so first without: an IoU above the threshold has an
-    // intersection above this share of the union, whichever way both were rounded.
+    // intersection of this share of the union or more. Rounding keeps the order of the two, even
+    // of denormal numbers.
     const float share = threshold * (1.0f - 1e-6f);
+    constexpr float kSmallest = std::numeric_limits<float>::denorm_min();
     for (int64_t first = 0; first < count; first += kBlocksAtOnce) {
       const int64_t last = first + kBlocksAtOnce < count ? first + kBlocksAtOnce : count;
       int candidates[kLanes] = {};
       for (int64_t block = first; block < last; ++block) {
         for (int lane = 0; lane < kLanes; ++lane) {
           const Overlap overlap = OverlapOf(LaneBox(blocks + block * kBlockFloats, lane), other);
-          candidates[lane] |= overlap.intersection > share * overlap.union_area;
+          candidates[lane] |= overlap.intersection >= Larger(share * overlap.union_area, kSmallest);
         }
       }
       int any = 0;

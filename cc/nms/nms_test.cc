@@ -12,6 +12,7 @@
 
 #include "cc/math.h"
 #include "cc/multiversion.h"
+#include "cc/nms/overlap.h"
 
 namespace roadmark {
 namespace {
@@ -268,6 +269,27 @@ TEST(NmsTest, EdgeCases) {
     for (const Selection& selection : found) kept.push_back(selection.index);
     EXPECT_EQ(kept, c.kept) << c.proves;
   }
+}
+
+TEST(NmsTest, TheThresholdIsExactToTheLastBit) {
+  std::mt19937 random(5);
+  std::uniform_real_distribution<float> uniform(0, 1);
+  int pairs = 0;
+  for (int i = 0; i < 20000; ++i) {
+    // From areas of denormal numbers to those just below infinity.
+    const float side = std::ldexp(1.0f, static_cast<int>(random() % 130) - 68);
+    const Boxes boxes = {{0, 0, side, side}, {0, side * uniform(random), side, side * 2}};
+    const float iou = Iou(WithArea(boxes[0]), WithArea(boxes[1]));
+    if (!(iou > 0)) continue;
+    ++pairs;
+    const Scores scores = {0.9f, 0.8f};
+    const auto kept = [&](float threshold) {
+      return Nms(boxes.data(), scores.data(), nullptr, 2, 1, {0, threshold, 0, 2, 2}).size();
+    };
+    ASSERT_EQ(kept(iou), 2u) << iou << " with sides of " << side;
+    ASSERT_EQ(kept(std::nextafter(iou, 0.0f)), 1u) << iou << " with sides of " << side;
+  }
+  EXPECT_GT(pairs, 15000);
 }
 
 TEST(NmsTest, LimitsOfZeroKeepNothing) {

@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kChannels = 3;
 
 // Means and scales are repeated over blocks of so many values, whole pixels and whole registers.
-constexpr int64_t kBlock = 16 * kChannels;
+constexpr int64_t kBlock = 64 * kChannels;
 
 // A row of planes to pixels of four bytes: red is the lowest, the highest is 0.
 struct ConvertRow {
@@ -76,22 +76,19 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "red is the first byte 
 // Packed pixels are three bytes apart, so that values keep the order of [height, width, 3]. Others
 // are four bytes apart, so that a channel of each is a shift away. Either way a pixel is copied as
 // four bytes, the last one of which does not count, but never from beyond the end of the row.
-template <int64_t kPixelBytes, int64_t kOutBytes>
-void GatherPixels(const uint8_t* row, int64_t width, const std::vector<Sample>& samples,
-                  uint8_t* before, uint8_t* after) {
-  const auto count = static_cast<int64_t>(samples.size());
-  int64_t i = 0;
-  // Positions ascend: once a copy of four bytes from `after` would end beyond the row, all do.
-  for (; i < count && samples[i].after + 1 < width; ++i) {
-    const uint8_t* pixel = row + samples[i].before * kPixelBytes;
-    std::memcpy(before + i * kOutBytes, pixel, 4);
-    if (after) std::memcpy(after + i * kOutBytes, pixel + kPixelBytes, 4);
-  }
-  for (; i < count; ++i) {
-    std::memcpy(before + i * kOutBytes, row + samples[i].before * kPixelBytes, kChannels);
-    if (after) {
-      std::memcpy(after + i * kOutBytes, row + samples[i].after * kPixelBytes, kChannels);
-    }
+struct PixelOffsets {
+  std::vector<int32_t> before, after;  // In bytes from the start of a row.
+  int64_t whole = 0;  // Of so many, the first ones, four bytes from `after` lie within the row.
+};
+
+template <int64_t kOutBytes>
+void GatherPixels(const uint8_t* row, const std::vector<int32_t>& offsets, int64_t whole,
+                  uint8_t* out) {
+  const auto count = static_cast<int64_t>(offsets.size());
+  const int32_t* offset = offsets.data();
+  for (int64_t i = 0; i < whole; ++i) std::memcpy(out + i * kOutBytes, row + offset[i], 4);
+  for (int64_t i = whole; i < count; ++i) {
+    std::memcpy(out + i * kOutBytes, row + offset[i], kChannels);
   }
 }
 
@@ -140,16 +137,18 @@ class ResizedRows {
  public:
   ResizedRows(Source source, int64_t width, int64_t resized_width)
       : source_(std::move(source)),
-        width_(width),
-        samples_(resized_width),
+        resized_width_(resized_width),
         before_((resized_width + 1) * kOutBytes),
         after_(before_.size()),
         older_(resized_width * kChannels),
         newer_(older_.size()) {
     for (int64_t i = 0; i < resized_width; ++i) {
-      samples_[i] = SampleAt(i, width, resized_width);
-      interpolates_ |= samples_[i].weight != 0.0f;
-      weights_.insert(weights_.end(), kPlanar ? 1 : kChannels, samples_[i].weight);
+      const Sample sample = SampleAt(i, width, resized_width);
+      interpolates_ |= sample.weight != 0.0f;
+      weights_.insert(weights_.end(), kPlanar ? 1 : kChannels, sample.weight);
+      offsets_.before.push_back(static_cast<int32_t>(sample.before * Source::kPixelBytes));
+      offsets_.after.push_back(static_cast<int32_t>(sample.after * Source::kPixelBytes));
+      offsets_.whole += sample.after + 1 < width;
     }
   }
 
@@ -159,8 +158,9 @@ class ResizedRows {
     if (y == older_y_) return older_.data();
     std::swap(older_, newer_);
     older_y_ = std::exchange(newer_y_, y);
-    GatherPixels<Source::kPixelBytes, kOutBytes>(source_.Row(y), width_, samples_, before_.data(),
-                                                 interpolates_ ? after_.data() : nullptr);
+    const uint8_t* row = source_.Row(y);
+    GatherPixels<kOutBytes>(row, offsets_.before, offsets_.whole, before_.data());
+    if (interpolates_) GatherPixels<kOutBytes>(row, offsets_.after, offsets_.whole, after_.data());
     kPlanar ? FillPlanar() : FillPacked();
     return newer_.data();
   }
@@ -176,7 +176,7 @@ class ResizedRows {
   }
 
   void FillPlanar() {
-    const auto count = static_cast<int64_t>(samples_.size());
+    const int64_t count = resized_width_;
     const auto* before = reinterpret_cast<const uint32_t*>(before_.data());
     const auto* after = reinterpret_cast<const uint32_t*>(after_.data());
     for (int c = 0; c < kChannels; ++c) {
@@ -190,8 +190,8 @@ class ResizedRows {
   }
 
   Source source_;
-  int64_t width_;
-  std::vector<Sample> samples_;
+  int64_t resized_width_;
+  PixelOffsets offsets_;
   std::vector<float> weights_;  // Per value of a row, or of a plane's row.
   bool interpolates_ = false;
   std::vector<uint8_t> before_, after_;  // A pixel's fourth byte may lie behind the last pixel.

@@ -60,9 +60,10 @@ py::array CheckedArray(py::handle argument, const char* name, const py::dtype& d
 
 void RequireNoNan(const py::array_t<float, py::array::c_style>& boxes, const char* name) {
   const float* values = boxes.data();
+  const int64_t count = boxes.size();
   // Not ended at the first: this loop vectorises.
   int any = 0;
-  for (int64_t i = 0; i < boxes.size(); ++i) any |= values[i] != values[i];
+  for (int64_t i = 0; i < count; ++i) any |= values[i] != values[i];
   if (!any) return;
   int64_t first = 0;
   while (!std::isnan(values[first])) ++first;
