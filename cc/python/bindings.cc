@@ -2,6 +2,7 @@
 #include "cc/python/bindings.h"
 
 PYBIND11_MODULE(_native, module) {
+  roadmark::BindAnnotate(module);
   roadmark::BindBoxCoder(module);
   roadmark::BindMatcher(module);
   roadmark::BindNms(module);

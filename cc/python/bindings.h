@@ -6,6 +6,7 @@
 
 namespace roadmark {
 
+void BindAnnotate(pybind11::module_& module);
 void BindBoxCoder(pybind11::module_& module);
 void BindMatcher(pybind11::module_& module);
 void BindNms(pybind11::module_& module);

@@ -55,30 +55,20 @@ def _caption(
 def _drawn(image: AnnotatedImage) -> Image.Image:
     picture = Image.fromarray(image_file.to_array(image.encoded))
     picture.thumbnail(_CELL)
-    picture = _with_masks(picture, image)
-    _draw_boxes(picture, image)
-    return picture
-
-
-def _with_masks(picture: Image.Image, image: AnnotatedImage) -> Image.Image:
-    for class_id, encoded in zip(image.class_ids.tolist(), image.masks or (), strict=False):
-        mask = Image.fromarray(image_file.to_array(encoded)[..., 0] * np.uint8(110))
-        colour = Image.new("RGB", picture.size, annotate.class_colour(class_id))
-        picture = Image.composite(colour, picture, mask.resize(picture.size))
-    return picture
-
-
-def _draw_boxes(picture: Image.Image, image: AnnotatedImage) -> None:
-    draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(_FONT_SIZE)
+    pixels = np.array(picture)
     boxes = image.boxes * np.array([picture.height, picture.width] * 2, np.float32)
-    for index, (ymin, xmin, ymax, xmax) in enumerate(boxes.tolist()):
-        colour = annotate.class_colour(int(image.class_ids[index]))
-        draw.rectangle(
-            (xmin, ymin, max(xmax - 1, xmin), max(ymax - 1, ymin)), outline=colour, width=2
-        )
-        name, at = image.class_names[index], (xmin + 3, ymin + 1)
-        # Small boxes go without a name, which would hide them and their neighbours.
-        if xmax - xmin > font.getlength(name):
-            draw.rectangle(draw.textbbox(at, name, font), fill=colour)
-            draw.text(at, name, annotate.text_colour(colour), font)
+    font = ImageFont.load_default(_FONT_SIZE)
+    # Small boxes go without a name, which would hide their neighbours.
+    labels = [
+        name if box[3] - box[1] > font.getlength(name) else ""
+        for name, box in zip(image.class_names, boxes, strict=True)
+    ]
+    annotate.draw_boxes(pixels, boxes, image.class_ids, labels, _masks(image, picture.size))
+    return Image.fromarray(pixels)
+
+
+def _masks(image: AnnotatedImage, size: tuple[int, int]) -> np.ndarray | None:
+    if not image.masks:
+        return None
+    masks = [Image.fromarray(image_file.to_array(mask)[..., 0]) for mask in image.masks]
+    return np.stack([np.asarray(mask.resize(size, Image.Resampling.NEAREST)) for mask in masks]) > 0

@@ -30,12 +30,13 @@ def write(detector: Detector, selection: Selection, path: Path) -> None:
         for where, record in selection.records()
     ]
     found = detector.detect(pictures, _SCORE_THRESHOLD)
-    drawn = [
+    for picture, detections in zip(pictures, found, strict=True):
         annotate.draw(picture, detections, detector.label_map)
-        for picture, detections in zip(pictures, found, strict=True)
+    pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % _COLUMNS)
+    rows = [
+        np.hstack(pictures[first : first + _COLUMNS])
+        for first in range(0, len(pictures), _COLUMNS)
     ]
-    drawn += [np.zeros_like(drawn[0])] * (-len(drawn) % _COLUMNS)
-    rows = [np.hstack(drawn[first : first + _COLUMNS]) for first in range(0, len(drawn), _COLUMNS)]
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     with atomic_path(path) as temporary:
         cv2.imwrite(str(temporary), sheet, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

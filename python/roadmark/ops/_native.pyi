@@ -4,6 +4,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+def annotate(
+    planes: Sequence[NDArray[np.uint8]],
+    *,
+    luma_weights: tuple[float, float],
+    full_range: bool,
+    boxes: NDArray[np.float32],
+    colours: NDArray[np.uint8],
+    text_colours: NDArray[np.uint8],
+    labels: Sequence[str],
+    masks: NDArray[np.bool_] | None,
+    trail_points: NDArray[np.float32],
+    trail_ends: NDArray[np.int64],
+    glyphs: NDArray[np.int32],
+    coverage: NDArray[np.uint8],
+    line_height: int,
+    line_width: int,
+    trail_width: int,
+    margin: int,
+    opacity: int,
+    mask_opacity: int,
+) -> None: ...
 def nms(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],

@@ -1,48 +1,78 @@
-"""Draws detections on an image: boxes, filled label tags, masks."""
+"""Draws detections on a picture in place: boxes, filled label tags, masks, trails.
 
-import colorsys
+A picture is RGB, or the 4:2:0 planes of a video frame. On planes nothing is converted: only the
+samples under a box, tag, mask or trail change, and a chroma sample, which stands for the 4 pixels
+it lies over (2 or 1 at an odd edge), is mixed in the mean of what is drawn on those.
+"""
+
+import dataclasses
 import functools
-import importlib.util
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from roadmark.detections import Detections
-
-_MASK_OPACITY = 0.45
-# Steps of the golden ratio around the colour circle keep neighbouring ids far apart
-# (https://en.wikipedia.org/wiki/Golden_ratio, "Golden angle").
-_HUE_STEP = 0.618034
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+from roadmark.ops import _native, glyph_atlas
 
 Colour = tuple[int, int, int]
 
+# The palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), without black, goes on with
+# colours that were chosen one by one to be farthest from all before them in CIELAB, as seen with
+# normal, protan, deutan and tritan vision.
+_PALETTE: tuple[Colour, ...] = (
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 114, 178),
+    (119, 17, 255),
+    (153, 221, 136),
+    (153, 102, 255),
+    (221, 0, 68),
+    (51, 221, 170),
+)
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+_MASK_OPACITY = 0.45
+_NO_POINTS = np.zeros((0, 2), np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Yuv420:
+    """A picture as 8-bit planes with half the rows and columns of chroma.
+
+    Attributes:
+        planes: I420: Y `[H, W]`, Cb and Cr `[ceil(H / 2), ceil(W / 2)]`; or NV12: Y `[H, W]` and
+            Cb with Cr `[ceil(H / 2), ceil(W / 2), 2]`. uint8; rows may lie apart in memory.
+        luma_weights: The shares of red and blue in Y: `BT601`, `BT709`, or another pair of H.273.
+        full_range: Whether Y runs from 0 to 255 instead of 16 to 235.
+    """
+
+    planes: tuple[np.ndarray, ...]
+    luma_weights: tuple[float, float]
+    full_range: bool = False
+
+
+BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
+
 
 def draw(
-    image: np.ndarray,
+    picture: np.ndarray | Yuv420,
     detections: Detections,
     names: Mapping[int, str],
-    in_place: bool = False,
-) -> np.ndarray:
-    """Draws every detection with its class name and score.
-
-    Line width and text size follow the size of the image. Objects that come first are drawn on
-    top. Only the pixels of boxes, tags and masks change.
+    trails: Sequence[np.ndarray] | None = None,
+) -> None:
+    """Draws every detection with its class name, track id and score.
 
     Args:
-        image: uint8 `[H, W, 3]` RGB.
-        detections: Boxes in pixels of `image`; what lies outside is cut off.
+        picture: See `draw_boxes`.
+        detections: Best first, which are drawn on top.
         names: Class name by id; a class without one is shown as `class 7`.
-        in_place: Draw on `image` itself instead of on a copy.
-
-    Returns:
-        uint8 `[H, W, 3]` RGB; `image` itself when drawn in place.
+        trails: See `draw_boxes`.
 
     Raises:
-        ValueError: `image` is not of that type and shape or cannot be written to, or the masks
-            are of another size.
+        ValueError: See `draw_boxes`.
 
     Example:
         >>> street = np.zeros((120, 160, 3), np.uint8)
@@ -50,27 +80,81 @@ def draw(
         ...     boxes=np.array([[40, 30, 90, 110]], np.float32),
         ...     scores=np.array([0.9], np.float32),
         ...     classes=np.array([1], np.int32))
-        >>> draw(street, found, {1: "car"}).shape
-        (120, 160, 3)
-        >>> int(street.max())
+        >>> draw(street, found, {1: "car"})
+        >>> street[89, 70].tolist() == list(class_colour(1))
+        True
+        >>> int(street[65, 70].max())
         0
     """
-    _check(image, detections, in_place)
-    canvas = image if in_place else image.copy()
-    shorter = min(canvas.shape[:2])
-    thickness, text_size = max(2, round(shorter / 240)), max(11, round(shorter / 40))
-    worst_first = range(len(detections) - 1, -1, -1)
-    if detections.masks is not None:
-        for index in worst_first:
-            _blend(canvas, detections.masks[index], class_colour(detections.classes[index]))
-    for index in worst_first:
-        box = _pixel_box(detections.boxes[index])
-        _outline(canvas, box, class_colour(detections.classes[index]), thickness)
-    for index in worst_first:
-        box = _pixel_box(detections.boxes[index])
-        tag = _tag(_label(detections, index, names), text_size, int(detections.classes[index]))
-        _paste(canvas, tag, box, thickness)
-    return canvas
+    draw_boxes(
+        picture,
+        detections.boxes,
+        detections.classes,
+        _labels(detections, names),
+        detections.masks,
+        trails,
+    )
+
+
+def draw_boxes(
+    picture: np.ndarray | Yuv420,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    labels: Sequence[str],
+    masks: np.ndarray | None = None,
+    trails: Sequence[np.ndarray] | None = None,
+    opacity: float = 1.0,
+) -> None:
+    """Draws boxes in the colours of their classes, with a text each.
+
+    Line width and text size follow the size of the picture. A frame grows inwards from the edge of
+    its box. A tag stands above its box, or where it hides less; it is always inside the picture.
+    Boxes that come first are drawn on top. What lies outside the picture is cut off.
+
+    Args:
+        picture: uint8 `[H, W, 3]` RGB or `Yuv420`, writeable; rows may lie apart in memory.
+        boxes: float32 `[N, 4]`, `[ymin, xmin, ymax, xmax]` in pixels.
+        classes: Integers `[N]`, which choose the colours.
+        labels: `N` texts; an empty one has no tag. What the font lacks is shown as a box.
+        masks: bool `[N, H, W]`, blended over the picture.
+        trails: `N` times float32 `[points, 2]`, y and x in pixels, the oldest point first: where
+            each object was. They fade towards the oldest point.
+        opacity: Of frames, tags and trails, 0 to 1; the text itself stays opaque.
+
+    Raises:
+        ValueError: An array has another dtype or shape, does not hold a row of the picture in one
+            piece, or is read-only; a box is NaN or a trail not finite. The message names it.
+    """
+    is_rgb = not isinstance(picture, Yuv420)
+    planes = (picture,) if is_rgb else picture.planes
+    shorter = min(np.shape(planes[0])[:2], default=0)
+    text_size = max(11, round(shorter / 40))
+    line_width = max(2, round(shorter / 240))
+    atlas = glyph_atlas.of_size(text_size)
+    glyphs, coverage = atlas.arrays(labels)
+    colours, text_colours = _colour_table()
+    index = (np.asarray(classes) - 1) % len(_PALETTE)
+    points, ends = _joined(trails, len(boxes))
+    _native.annotate(
+        planes,
+        luma_weights=BT709 if is_rgb else picture.luma_weights,
+        full_range=False if is_rgb else picture.full_range,
+        boxes=boxes,
+        colours=colours[index],
+        text_colours=text_colours[index],
+        labels=labels,
+        masks=masks,
+        trail_points=points,
+        trail_ends=ends,
+        glyphs=glyphs,
+        coverage=coverage,
+        line_height=atlas.line_height,
+        line_width=line_width,
+        trail_width=line_width,
+        margin=max(2, text_size // 5),
+        opacity=round(opacity * 255),
+        mask_opacity=round(_MASK_OPACITY * 255),
+    )
 
 
 def class_name(names: Mapping[int, str], class_id: int) -> str:
@@ -78,12 +162,12 @@ def class_name(names: Mapping[int, str], class_id: int) -> str:
     return names.get(int(class_id), f"class {class_id}")
 
 
-@functools.lru_cache(maxsize=1024)
 def class_colour(class_id: int) -> Colour:
-    """The RGB colour (0 to 255) of a class: the same in every picture and every run."""
-    hue = class_id * _HUE_STEP % 1
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
-    return round(red * 255), round(green * 255), round(blue * 255)
+    """The RGB colour (0 to 255) of a class: the same in every picture and every run.
+
+    Twelve colours that are told apart with any colour vision, again and again.
+    """
+    return _PALETTE[(class_id - 1) % len(_PALETTE)]
 
 
 def text_colour(background: Colour) -> Colour:
@@ -101,97 +185,31 @@ def _linear(value: float) -> float:
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
-def _check(image: np.ndarray, detections: Detections, in_place: bool) -> None:
-    expected = "a NumPy uint8 array of shape (height, width, 3)"
-    if not isinstance(image, np.ndarray):
-        raise ValueError(f"image: found {type(image).__name__}, expected {expected}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image: found {image.dtype.name} {image.shape}, expected {expected}")
-    if in_place and not image.flags.writeable:
-        raise ValueError("image: found a read-only array, expected one to draw on in place")
-    masks = detections.masks
-    if masks is not None and len(detections) and masks.shape[1:] != image.shape[:2]:
-        raise ValueError(
-            f"masks: found {masks.shape[1:]} pixels, expected {image.shape[:2]} as the image"
-        )
+@functools.cache
+def _colour_table() -> tuple[np.ndarray, np.ndarray]:
+    """The palette and its text colours, uint8 `[N, 3]` each."""
+    return np.array(_PALETTE, np.uint8), np.array(list(map(text_colour, _PALETTE)), np.uint8)
 
 
-def _blend(canvas: np.ndarray, mask: np.ndarray, colour: Colour) -> None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return
-    around = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    part, covered = canvas[around], mask[around][..., None]
-    mixed = part + (np.array(colour, np.float32) - part) * np.float32(_MASK_OPACITY)
-    np.copyto(part, np.rint(mixed).astype(np.uint8), where=covered)
+def _labels(detections: Detections, names: Mapping[int, str]) -> list[str]:
+    shown = [class_name(names, class_id) for class_id in detections.classes.tolist()]
+    if detections.track_ids is not None:
+        tracks = detections.track_ids.tolist()
+        shown = [f"{name} #{track}" for name, track in zip(shown, tracks, strict=True)]
+    scores = detections.scores.tolist()
+    return [f"{name} {score:.0%}" for name, score in zip(shown, scores, strict=True)]
 
 
-def _pixel_box(box: np.ndarray) -> tuple[int, int, int, int]:
-    ymin, xmin, ymax, xmax = (int(value) for value in np.rint(box))
-    return ymin, xmin, max(ymax, ymin + 1), max(xmax, xmin + 1)
-
-
-def _outline(
-    canvas: np.ndarray, box: tuple[int, int, int, int], colour: Colour, thickness: int
-) -> None:
-    """Draws a frame that begins at the edge of the box and grows inwards."""
-    ymin, xmin, ymax, xmax = box
-    for rows, columns in (
-        ((ymin, min(ymin + thickness, ymax)), (xmin, xmax)),
-        ((max(ymax - thickness, ymin), ymax), (xmin, xmax)),
-        ((ymin, ymax), (xmin, min(xmin + thickness, xmax))),
-        ((ymin, ymax), (max(xmax - thickness, xmin), xmax)),
-    ):
-        canvas[_within(*rows), _within(*columns)] = colour
-
-
-def _within(start: int, stop: int) -> slice:
-    # A negative bound would count from the far edge.
-    return slice(max(start, 0), max(stop, 0))
-
-
-def _label(detections: Detections, index: int, names: Mapping[int, str]) -> str:
-    name = class_name(names, detections.classes[index])
-    track = "" if detections.track_ids is None else f" #{detections.track_ids[index]}"
-    return f"{name}{track} {detections.scores[index]:.0%}"
-
-
-@functools.lru_cache(maxsize=512)
-def _tag(text: str, text_size: int, class_id: int) -> np.ndarray:
-    """uint8 `[H, W, 3]`: the text, anti-aliased, on a plate of the class's colour."""
-    plate = class_colour(class_id)
-    font = _font(text_size)
-    left, _, right, _ = font.getbbox(text)
-    ascent, descent = font.getmetrics()
-    margin = max(2, text_size // 5)
-    size = (right - left + 2 * margin, ascent + descent + margin // 2)
-    picture = Image.new("RGB", size, plate)
-    ImageDraw.Draw(picture).text(
-        (margin - left, margin // 4), text, fill=text_colour(plate), font=font
-    )
-    return np.asarray(picture)
-
-
-def _paste(
-    canvas: np.ndarray, tag: np.ndarray, box: tuple[int, int, int, int], thickness: int
-) -> None:
-    """Puts a tag above its box; where there is no room, below; else inside."""
-    height, width = canvas.shape[:2]
-    rows, columns = min(tag.shape[0], height), min(tag.shape[1], width)
-    ymin, xmin, ymax, _ = box
-    if ymin >= rows:
-        top = ymin - rows
-    elif ymax + rows <= height:
-        top = ymax
-    else:
-        top = ymin + thickness
-    top, left = min(max(top, 0), height - rows), min(max(xmin, 0), width - columns)
-    canvas[top : top + rows, left : left + columns] = tag[:rows, :columns]
-
-
-@functools.lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    # matplotlib ships DejaVu, which has Latin, Greek and Cyrillic; importing it would be slow.
-    package = importlib.util.find_spec("matplotlib")
-    folder = Path(package.submodule_search_locations[0], "mpl-data", "fonts", "ttf")
-    return ImageFont.truetype(str(folder / "DejaVuSans-Bold.ttf"), size)
+def _joined(trails: Sequence[np.ndarray] | None, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """All points float32 `[P, 2]`, and where those of each object end."""
+    if trails is None:
+        return _NO_POINTS, np.zeros(count, np.int64)
+    if len(trails) != count:
+        raise ValueError(f"trails: found {len(trails)}, expected {count}, one per box")
+    for index, trail in enumerate(trails):
+        if trail.ndim != 2 or trail.shape[1] != 2 or trail.dtype != np.float32:
+            raise ValueError(
+                f"trails[{index}]: found {trail.dtype} {trail.shape}, expected float32 (points, 2)"
+            )
+    points = np.concatenate([_NO_POINTS, *trails])
+    return points, np.cumsum([len(trail) for trail in trails], dtype=np.int64)

@@ -134,7 +134,8 @@ class _Output:
     objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     def add(self, path: Path, image: np.ndarray, found: Detections) -> None:
-        _save(annotate.draw(image, found, self.names), self.targets[path])
+        annotate.draw(image, found, self.names)
+        _save(image, self.targets[path])
         name = path.name if self.source.is_file() else path.relative_to(self.source).as_posix()
         for listing in self.listings:
             listing.add(name, image.shape[:2], found)

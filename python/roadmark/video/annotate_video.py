@@ -13,6 +13,8 @@ from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.ops import annotate
 from roadmark.progress import Meter, track
+from roadmark.video import yuv_frame
+from roadmark.video.colour import Colour
 from roadmark.video.detections_file import DetectionsFile
 from roadmark.video.partial import (
     Report,
@@ -58,7 +60,9 @@ def annotate_video(
 ) -> VideoResult:
     """Draws what `detect` finds on every frame of a video.
 
-    Frames are read, drawn on and written in turn; memory does not depend on the length. Times,
+    Frames are read, drawn on and written in turn; memory does not depend on the length. Only
+    `detect` sees RGB: drawing is done on the samples of the video, and those that it does not touch
+    reach the encoder as they were decoded. Times,
     frame rate, pixel shape, colours and sound stay as they are; a rotated clip is turned upright.
     A packet that cannot be decoded is skipped and counted.
 
@@ -95,7 +99,7 @@ def annotate_video(
             stack.enter_context(writer)
             listings = [stack.enter_context(DetectionsFile(t, names)) for t in temporary[1:]]
             meter = stack.enter_context(track("annotating", reader.info.frames, "frames"))
-            output = _Output(source.name, names, writer, listings, meter)
+            output = _Output(source.name, names, reader.info.colour, writer, listings, meter)
             _annotate(reader, output, detect, batch_size)
             _require_whole(reader, out)
         writer.verify(out)
@@ -110,6 +114,7 @@ class _Output:
 
     file_name: str
     names: Mapping[int, str]
+    colour: Colour
     writer: VideoWriter
     listings: list[DetectionsFile]
     meter: Meter
@@ -117,7 +122,10 @@ class _Output:
 
     def add(self, frame: Frame, found: Detections) -> None:
         size = frame.image.shape[:2]
-        self.writer.write(annotate.draw(frame.image, found, self.names, in_place=True), frame.pts)
+        planes, colour = yuv_frame.planes(frame.yuv), self.colour
+        picture = annotate.Yuv420(planes, colour.luma_weights, colour.full_range)
+        annotate.draw(picture, found, self.names)
+        self.writer.write(frame.yuv, frame.pts)
         for listing in self.listings:
             listing.add(self.file_name, size, found, frame.index, frame.time_s)
         self.objects.update(annotate.class_name(self.names, id_) for id_ in found.classes)

@@ -1,7 +1,7 @@
-"""YUV to RGB and back without changing the colours of a video.
+"""YUV to RGB, for the model, and to the yuv420p that is drawn on and encoded.
 
 A decoded frame says which matrix and range its samples use; converting with another one shifts
-every colour. Both directions go through here, so that what was not drawn on keeps its colour.
+every colour. Samples that are yuv420p already are taken as they are.
 """
 
 import dataclasses
@@ -9,6 +9,8 @@ import dataclasses
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+from roadmark.video import yuv_frame
 
 # Rounds properly and keeps full chroma resolution. The fast default darkens every frame by about
 # one grey level per round trip.
@@ -24,6 +26,14 @@ _MATRICES = {
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
+}
+# Shares of red and blue in luma, of the same document.
+_LUMA_WEIGHTS = {
+    Colorspace.ITU709: (0.2126, 0.0722),
+    Colorspace.FCC: (0.30, 0.11),
+    Colorspace.ITU601: (0.299, 0.114),
+    Colorspace.SMPTE240M: (0.212, 0.087),
+    Colorspace.BT2020: (0.2627, 0.0593),
 }
 
 
@@ -74,24 +84,37 @@ class Colour:
             interpolation=_EXACT,
         )
 
-    def to_yuv(self, image: np.ndarray) -> av.VideoFrame:
-        """A yuv420p frame of an uint8 `[H, W, 3]` RGB image with even sides, tagged alike."""
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
-        frame = rgb.reformat(
-            format="yuv420p",
-            src_color_range=ColorRange.JPEG,
-            dst_colorspace=self.conversion,
-            dst_color_range=self._range,
-            interpolation=_EXACT,
-        )
-        frame.colorspace, frame.color_range = self.matrix, self._range
-        frame.color_primaries, frame.color_trc = self.primaries, self.transfer
-        return frame
+    def to_yuv420p(self, frame: av.VideoFrame, quarter_turns: int = 0) -> av.VideoFrame:
+        """The frame as yuv420p in memory of its own, which the decoder does not look at again.
 
-    def tag(self, encoder: av.VideoCodecContext) -> None:
-        """Has `encoder` write these colours into the stream."""
-        encoder.colorspace, encoder.color_range = self.matrix, self._range
-        encoder.color_primaries, encoder.color_trc = self.primaries, self.transfer
+        Args:
+            frame: Of any format. The samples of yuv420p stay as they are.
+            quarter_turns: How often to turn it by 90 degrees, counterclockwise.
+        """
+        if frame.format.name not in yuv_frame.SAME_LAYOUT:
+            frame = frame.reformat(
+                format=yuv_frame.FORMAT,
+                src_colorspace=self.conversion,
+                dst_colorspace=self.conversion,
+                src_color_range=ColorRange.JPEG if frame.format.is_rgb else self._range,
+                dst_color_range=self._range,
+                interpolation=_EXACT,
+            )
+        turned = [np.rot90(plane, quarter_turns) for plane in yuv_frame.planes(frame)]
+        height, width = turned[0].shape
+        copy = yuv_frame.new(turned, width, height)
+        self.tag(copy)
+        return copy
+
+    def tag(self, what: av.VideoFrame | av.VideoCodecContext) -> None:
+        """Has a frame say these colours, or an encoder write them into its stream."""
+        what.colorspace, what.color_range = self.matrix, self._range
+        what.color_primaries, what.color_trc = self.primaries, self.transfer
+
+    @property
+    def luma_weights(self) -> tuple[float, float]:
+        """The shares of red and blue in luma that the samples are taken to have."""
+        return _LUMA_WEIGHTS[self.conversion]
 
     @property
     def _range(self) -> ColorRange:

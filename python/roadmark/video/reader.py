@@ -1,4 +1,4 @@
-"""Reads a video file: upright RGB frames with their times, sound packets, and what is damaged."""
+"""Reads a video file: upright frames with their times, sound packets, and what is damaged."""
 
 import contextlib
 import dataclasses
@@ -54,13 +54,15 @@ class Frame:
         index: Position among the frames that could be decoded, from 0.
         pts: Presentation time in ticks of `VideoInfo.time_base`; strictly increasing.
         time_s: Presentation time in seconds.
-        image: uint8 `[H, W, 3]` RGB, upright.
+        image: uint8 `[H, W, 3]` RGB, upright: what the model sees.
+        yuv: The same picture as yuv420p, upright, in memory of its own: to be drawn on and encoded.
     """
 
     index: int
     pts: int
     time_s: float
     image: np.ndarray
+    yuv: av.VideoFrame
 
 
 class VideoReader:
@@ -167,13 +169,13 @@ class VideoReader:
                 longest = max(longest, seconds - previous)
             previous = seconds
             end = seconds + (item.duration * self._stream.time_base or 1 / self._rate)
-            yield Frame(index, pts, float(seconds), self._upright(item))
+            yield Frame(index, pts, float(seconds), *self._upright(item))
         self.stopped = self.stopped or self._missing_end(end, longest)
 
-    def _upright(self, frame: av.VideoFrame) -> np.ndarray:
+    def _upright(self, frame: av.VideoFrame) -> tuple[np.ndarray, av.VideoFrame]:
         quarter_turns = round(frame.rotation / 90) % 4
-        image = self._colour.to_rgb(frame)
-        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+        image = np.ascontiguousarray(np.rot90(self._colour.to_rgb(frame), quarter_turns))
+        return image, self._colour.to_yuv420p(frame, quarter_turns)
 
     def _decode(self) -> Iterator[av.VideoFrame | av.Packet]:
         size = None

@@ -6,9 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 
 from roadmark.errors import UserError
+from roadmark.video import yuv_frame
 from roadmark.video.partial import Report
 from roadmark.video.reader import VideoInfo
 
@@ -74,14 +74,15 @@ class VideoWriter:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def write(self, image: np.ndarray, pts: int) -> None:
+    def write(self, picture: av.VideoFrame, pts: int) -> None:
         """Adds a frame.
 
         Args:
-            image: uint8 `[H, W, 3]` RGB, of the size of the source.
+            picture: yuv420p in the colours and of the size of the source; its samples are encoded
+                as they are.
             pts: Presentation time in ticks of the source's time base; must increase.
         """
-        frame = self._source.colour.to_yuv(self._padded(image))
+        frame = self._padded(picture)
         frame.pts, frame.time_base = pts, self._source.time_base
         with self._noting_failure():
             self._container.mux(self._stream.encode(frame))
@@ -142,7 +143,7 @@ class VideoWriter:
             time_base=max(source.time_base, Fraction(1, limit)),
         )
         stream.width, stream.height = _encoded_size(source, encoder, report)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = yuv_frame.FORMAT
         stream.sample_aspect_ratio = source.sample_aspect_ratio
         source.colour.tag(stream.codec_context)
         return stream
@@ -161,12 +162,13 @@ class VideoWriter:
                 )
         return tracks
 
-    def _padded(self, image: np.ndarray) -> np.ndarray:
-        bottom = self._stream.height - image.shape[0]
-        right = self._stream.width - image.shape[1]
-        if not bottom and not right:
-            return image
-        return np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
+    def _padded(self, picture: av.VideoFrame) -> av.VideoFrame:
+        width, height = self._stream.width, self._stream.height
+        if (picture.width, picture.height) == (width, height):
+            return picture
+        padded = yuv_frame.new(yuv_frame.planes(picture), width, height)
+        self._source.colour.tag(padded)
+        return padded
 
     def _close(self) -> None:
         # After a failed write nothing can be completed, and closing only fails again.

@@ -19,7 +19,7 @@ def copy(source, out, report=None):
         with VideoWriter(out, reader.info, reader.sound, report or heard.append) as writer:
             for item in reader:
                 if isinstance(item, Frame):
-                    writer.write(item.image, item.pts)
+                    writer.write(item.yuv, item.pts)
                 else:
                     writer.copy_sound(item, reader.start_of(item.stream))
         writer.verify(out)
@@ -183,7 +183,7 @@ def test_file_that_does_not_hold_what_was_written_is_an_error(tmp_path, other, s
         VideoWriter(out, reader.info, (), print) as writer,
     ):
         for frame in reader:
-            writer.write(frame.image, frame.pts)
+            writer.write(frame.yuv, frame.pts)
     clips.make(out, **other)
     with pytest.raises(UserError, match=says):
         writer.verify(out)
