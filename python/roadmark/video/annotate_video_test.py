@@ -14,7 +14,7 @@ import pytest
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.testing import clips, street_data
-from roadmark.video import annotate_video
+from roadmark.video import annotate_video, writer, yuv_frame
 
 _NAMES = {1: "square"}
 
@@ -37,6 +37,15 @@ def nothing(images):
 def pictures(path):
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def stored(path):
+    """The planes of every frame."""
+    with av.open(str(path)) as container:
+        return [
+            [plane.copy() for plane in yuv_frame.planes(frame)]
+            for frame in container.decode(video=0)
+        ]
 
 
 def times(path):
@@ -76,6 +85,22 @@ def test_without_detections_the_picture_stays_as_it_was(tmp_path):
         assert abs(difference.mean()) < 0.7
         assert np.abs(difference).mean() < 4
     assert names_in(tmp_path) == ["a.mp4", "out.mp4"]
+
+
+def test_samples_under_no_drawing_reach_the_encoder_as_they_were_decoded(tmp_path, monkeypatch):
+    monkeypatch.setitem(writer._OPTIONS, "libx264", {"qp": "0", "preset": "ultrafast"})
+    source = clips.make(tmp_path / "a.mp4", size=(192, 128), options={"crf": "5"})
+    annotate_video(source, tmp_path / "out.mp4", white_square, _NAMES)
+    for index, (before, after) in enumerate(
+        zip(stored(source), stored(tmp_path / "out.mp4"), strict=True)
+    ):
+        # The square and its tag, and nothing else.
+        touched = np.zeros((128, 192), bool)
+        touched[46:80, index * 2 : index * 2 + 120] = True
+        for old, new, part in zip(before, after, (1, 2, 2), strict=True):
+            kept = ~touched[::part, ::part]
+            np.testing.assert_array_equal(new[kept], old[kept])
+            assert (new != old).any()
 
 
 def test_corrupt_packet_is_skipped_and_counted(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from roadmark.errors import UserError
 from roadmark.testing import clips
+from roadmark.video import yuv_frame
 from roadmark.video.reader import Frame, VideoReader
 
 _FASTSTART = {"movflags": "faststart"}
@@ -71,6 +72,37 @@ def test_rotated_clip_comes_out_upright(tmp_path, rotation, turns):
     sideways = abs(turns) == 1
     assert reader.info.sample_aspect_ratio == (Fraction(3, 4) if sideways else Fraction(4, 3))
     assert plain.info.sample_aspect_ratio == Fraction(4, 3)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180])
+def test_yuv_holds_the_decoded_samples_upright(tmp_path, rotation):
+    clip = clips.make(tmp_path / "a.mp4", rotation=rotation)
+    _, frames, _ = read(clip)
+    with av.open(str(clip)) as container:
+        for frame, decoded in zip(frames, container.decode(video=0), strict=True):
+            for plane, stored in zip(
+                yuv_frame.planes(frame.yuv), yuv_frame.planes(decoded), strict=True
+            ):
+                np.testing.assert_array_equal(plane, np.rot90(stored, rotation // 90))
+
+
+def test_what_is_drawn_on_a_frame_does_not_show_in_later_ones(tmp_path):
+    clip = clips.make(tmp_path / "a.mp4")
+    _, clean, _ = read(clip)
+    with VideoReader(clip) as reader:
+        for frame, wanted in zip(reader, clean, strict=True):
+            np.testing.assert_array_equal(frame.image, wanted.image)
+            for plane in yuv_frame.planes(frame.yuv):
+                plane[...] = 0
+
+
+def test_other_sample_formats_become_yuv420p_of_the_same_colours(tmp_path):
+    clip = clips.make(tmp_path / "a.mkv", pix_fmt="yuv444p10le")
+    _, frames, _ = read(clip)
+    for frame in frames:
+        assert frame.yuv.format.name == "yuv420p"
+        back = frame.yuv.to_ndarray(format="rgb24").astype(int)
+        assert np.abs(back - frame.image).mean() < 4
 
 
 def test_sound_comes_along(tmp_path):
