@@ -34,8 +34,7 @@ def write(detector: Detector, selection: Selection, path: Path) -> None:
         annotate.draw(picture, detections, detector.label_map)
     pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % _COLUMNS)
     rows = [
-        np.hstack(pictures[first : first + _COLUMNS])
-        for first in range(0, len(pictures), _COLUMNS)
+        np.hstack(pictures[first : first + _COLUMNS]) for first in range(0, len(pictures), _COLUMNS)
     ]
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     with atomic_path(path) as temporary:
