@@ -48,6 +48,9 @@ TEST(ParallelForTest, LoopsMayNestAndRunSideBySide) {
 }
 
 TEST(ParallelForTest, AForkedProcessHasThreadsOfItsOwn) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer lets no process start threads that was forked from threads";
+#endif
   TurnsTaken(10, 2);  // The parent's threads are running.
   const pid_t child = fork();
   ASSERT_GE(child, 0);
