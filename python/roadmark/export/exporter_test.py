@@ -73,9 +73,9 @@ def test_raw_agrees_with_stock_on_boxes_that_matter(exported):
 
 
 def test_detections_of_a_batch_equal_those_of_each_picture(detector, scenes):
-    together = detector.detect(scenes, score_threshold=0.3)
+    together = detector.detect(scenes, score_threshold=0.1)
     for scene, found in zip(scenes, together, strict=True):
-        (alone,) = detector.detect([scene], score_threshold=0.3)
+        (alone,) = detector.detect([scene], score_threshold=0.1)
         assert len(found) == len(alone) > 0
         np.testing.assert_allclose(found.scores, alone.scores, atol=1e-4)
         assert (found.boxes <= np.float32((*scene.shape[:2], *scene.shape[:2]))).all()
