@@ -1,4 +1,4 @@
-"""GoogleTest and Google Benchmark from the system's packages.
+"""GoogleTest, Google Benchmark and clang from the system's packages.
 
 Where one is missing, what needs it is skipped by name. After installing it, `bazel shutdown` makes
 the next build look again.
@@ -83,3 +83,24 @@ def _system_benchmark_impl(rctx):
 
 # Debian's package `libbenchmark-dev`.
 system_benchmark = repository_rule(implementation = _system_benchmark_impl, local = True)
+
+_FUZZER = """\
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }
+"""
+
+# Links to the system's compiler: its own folder has its headers.
+_CLANG_BUILD = """\
+exports_files(["clang"], visibility = ["//visibility:public"])
+"""
+
+def _system_clang_impl(rctx):
+    clang = rctx.which("clang++")
+    rctx.file("probe.cc", _FUZZER, executable = False)
+    if not clang or rctx.execute([clang, "-fsanitize=fuzzer,address", "probe.cc", "-o", "probe"]).return_code != 0:
+        rctx.file("BUILD.bazel", _missing(["clang"]), executable = False)
+        return
+    rctx.file("clang", "#!/bin/sh\nexec %s \"$@\"\n" % clang)
+    rctx.file("BUILD.bazel", _CLANG_BUILD, executable = False)
+
+# Debian's package `clang`, with libFuzzer.
+system_clang = repository_rule(implementation = _system_clang_impl, local = True)

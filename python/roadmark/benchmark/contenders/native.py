@@ -18,7 +18,6 @@ Timed = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
 def postprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """From logits and encodings to `Detections`."""
-    del threads
     spec = manifest.PostprocessSpec(
         architecture=manifest.ONE_STAGE,
         box_coder=manifest.BoxCoderSpec("faster_rcnn", (1.0, 1.0, 1.0, 1.0)),
@@ -43,7 +42,7 @@ def postprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Tim
     anchors, sizes = arrays["anchors"], [(INPUT_SIZE, INPUT_SIZE)]
 
     def call() -> Any:
-        return postprocess(outputs, anchors, spec, picture, sizes)[0]
+        return postprocess(outputs, anchors, spec, picture, sizes, threads=threads)[0]
 
     def read(found: Any) -> Arrays:
         normalised = found.boxes / np.float32(INPUT_SIZE)
