@@ -3,8 +3,8 @@
     bazel run //python:benchmark -- ops
     bazel run //python:benchmark -- ops --quick --json=ops.json --markdown=ops.md
 
-ops: the operations around a network (post-processing, NMS, pre-processing, box coding) against the
-OD API, TensorFlow, OpenCV and torchvision.
+ops: the operations around a network (post-processing, NMS, pre-processing, target assignment, box
+coding, drawing) against the OD API, TensorFlow, OpenCV, torchvision and supervision.
 
 Each side runs in a process of its own, bound to as many processors as it has threads; samples of
 both sides alternate, and medians are compared. Before it is timed, a peer's result is compared with

@@ -65,6 +65,7 @@ def _operations(configs: Path) -> list[Operation]:
         _assignment(configs, slots=20, real=20, target=20.0),
         _coding(configs, "box encode", "encoding", "encodings"),
         _coding(configs, "box decode", "decoding", "boxes"),
+        _annotate(),
     ]
 
 
@@ -251,6 +252,42 @@ def _coding(configs: Path, name: str, function: str, result: str) -> Operation:
                 counted="both sides: the Faster R-CNN coder",
                 agree=agreement.close(result),
             ),
+        ),
+    )
+
+
+def _annotate() -> Operation:
+    scene = inputs.video_frame(1080, 1920, inputs.OBJECTS)
+    names = ["vehicle", "pedestrian", "cyclist"]
+    found = zip(scene["classes"], scene["scores"], strict=True)
+    sides = scene["boxes"][:, 2:] - scene["boxes"][:, :2]
+    frame_pixels, tag_pixels = 2 * sides.sum() * 4, inputs.OBJECTS * 32 * 150
+    why = "each draws in its own lines and letters"
+    counted = "an I420 frame in and out; {} twice converted, texts made beforehand"
+    return Operation(
+        name="annotate",
+        size=f"{inputs.OBJECTS} boxes with tags on a 1080p I420 frame",
+        inputs=lambda: scene,
+        ours=f"{_NATIVE}:annotating",
+        options={
+            "names": names,
+            "labels": [f"{names[number - 1]} {score:.0%}" for number, score in found],
+        },
+        moved=int((frame_pixels + tag_pixels) * 1.5),
+        moved_what="the samples of frames 4 pixels wide and of tags, written",
+        rivals=tuple(
+            Rival(
+                peer=peer,
+                function=f"{_CONTENDERS}.{module}:annotating",
+                is_foreign=True,
+                target=target,
+                counted=counted.format(peer),
+                agree=agreement.not_comparable(why),
+            )
+            for peer, module, target in (
+                ("supervision", "supervision", 20.0),
+                ("OpenCV", "opencv", 10.0),
+            )
         ),
     )
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from roadmark import manifest
 from roadmark.benchmark.inputs import INPUT_SIZE
-from roadmark.ops import box_coder, nms
+from roadmark.detections import Detections
+from roadmark.ops import annotate, box_coder, nms
 from roadmark.ops.matcher import TargetAssigner, TargetAssignment
 from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, postprocess
 from roadmark.ops.preprocess import preprocess
@@ -119,6 +120,23 @@ def target_assignment(arrays: Arrays, options: dict[str, Any], threads: int) -> 
         return assigner.assign(boxes, labels, weights, threads=threads)
 
     return call, vars
+
+
+def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """Boxes and tags straight onto the planes of an I420 frame, in place."""
+    del threads
+    frame = arrays["frame"].copy()
+    height, width = frame.shape[0] * 2 // 3, frame.shape[1]
+    chroma = frame[height:].reshape(2, height // 2, width // 2)
+    planes = annotate.Yuv420((frame[:height], *chroma), annotate.BT709)
+    found = Detections(arrays["boxes"], arrays["scores"], arrays["classes"])
+    names = dict(enumerate(options["names"], start=1))
+
+    def call() -> np.ndarray:
+        annotate.draw(planes, found, names)
+        return frame
+
+    return call, _as("frame")
 
 
 def input_spec(options: dict[str, Any]) -> manifest.InputSpec:
