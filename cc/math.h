@@ -61,16 +61,34 @@ ROADMARK_INLINE float Exp(float x) {
   return e * PowerOfTwo(half) * PowerOfTwo(exponent - half);
 }
 
-// Natural logarithm within 1 ulp. Log(0) is -infinity; of a negative number or NaN it is NaN.
-ROADMARK_INLINE float Log(float x) {
+// x = (1 + f) * 2^n with 1 + f in [sqrt(1/2), sqrt(2)), so that log(1 + f) has no cancellation with
+// n * ln 2.
+struct LogParts {
+  float f, n;
+};
+
+ROADMARK_INLINE LogParts SplitForLog(float x) {
   const bool subnormal = x < std::numeric_limits<float>::min();
   const uint32_t bits = BitsFromFloat(subnormal ? x * 8388608.0f : x);
-  // The mantissa m in [sqrt(1/2), sqrt(2)), so that log(m) has no cancellation with e * ln 2.
   const uint32_t kSqrtHalf = 0x3f3504f3u;
   const uint32_t offset = bits - kSqrtHalf;
   const int32_t e = (static_cast<int32_t>(offset) >> 23) - (subnormal ? 23 : 0);
   const float m = FloatFromBits((offset & 0x007fffffu) + kSqrtHalf);
-  const float f = m - 1.0f;
+  return {m - 1.0f, static_cast<float>(e)};
+}
+
+// `result`, unless the logarithm of x is infinite or not a number.
+ROADMARK_INLINE float LogOrSpecial(float x, float result) {
+  const float kInfinity = std::numeric_limits<float>::infinity();
+  result = x == 0.0f ? -kInfinity : result;
+  result = x == kInfinity ? kInfinity : result;
+  return x >= 0.0f ? result : std::numeric_limits<float>::quiet_NaN();
+}
+
+// Natural logarithm within 1 ulp. Log(0) is -infinity; of a negative number or NaN it is NaN.
+ROADMARK_INLINE float Log(float x) {
+  const LogParts parts = SplitForLog(x);
+  const float f = parts.f, n = parts.n;
   const float z = f * f;
   // Polynomial of (log(1 + f) - f + f^2 / 2) / f^3, from Cephes' logf.
   const float z2 = z * z;
@@ -79,15 +97,21 @@ ROADMARK_INLINE float Log(float x) {
   const float p45 = 1.4249322787e-1f + -1.2420140846e-1f * f;
   const float p67 = 1.1676998740e-1f + -1.1514610310e-1f * f;
   const float p = (p01 + p23 * z) + z2 * ((p45 + p67 * z) + z2 * 7.0376836292e-2f);
-  const float n = static_cast<float>(e);
   float y = p * f * z;
   y = y + n * -2.12194440e-4f;
   y = y - 0.5f * z;
-  float result = (f + y) + n * 0.693359375f;
-  const float kInfinity = std::numeric_limits<float>::infinity();
-  result = x == 0.0f ? -kInfinity : result;
-  result = x == kInfinity ? kInfinity : result;
-  return x >= 0.0f ? result : std::numeric_limits<float>::quiet_NaN();
+  return LogOrSpecial(x, (f + y) + n * 0.693359375f);
+}
+
+// Natural logarithm within 4 ulp: the one of TensorFlow's CPU kernels, to the bit. The rational
+// approximation of log(1 + f) is Eigen's (plog_impl_float in GenericPacketMathFunctions.h).
+ROADMARK_INLINE float LogAsTensorFlow(float x) {
+  const LogParts parts = SplitForLog(x);
+  const float f = parts.f;
+  const float p = ((0.18256296349849254f * f + 1.0000000190281063f) * f + 1.0000000190281136f) * f;
+  const float q =
+      ((0.049616247954120038f * f + 0.59923249590823520f) * f + 1.4999999999999927f) * f + 1.0f;
+  return LogOrSpecial(x, parts.n * 0.693147181f + p / q);
 }
 
 // 1 / (1 + e^-x).

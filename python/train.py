@@ -46,6 +46,9 @@ _CHECK_LEARNING_RATE = flags.DEFINE_bool(
     "check_learning_rate", True, "Stop when the learning rate is far off for the batch size."
 )
 _XLA = flags.DEFINE_bool("xla", False, "Compile with XLA.")
+_NATIVE_TARGET_ASSIGNMENT = flags.DEFINE_bool(
+    "native_target_assignment", True, "Targets by the native op instead of the OD API's graph."
+)
 _CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 500, "Steps between two checkpoints.", lower_bound=1
 )
@@ -79,6 +82,7 @@ def main() -> int:
             restart=_RESTART.value,
             check_learning_rate=_CHECK_LEARNING_RATE.value,
             xla=_XLA.value,
+            native_target_assignment=_NATIVE_TARGET_ASSIGNMENT.value,
             checkpoint_every=_CHECKPOINT_EVERY.value,
             keep_checkpoints=_KEEP_CHECKPOINTS.value,
             log_every=_LOG_EVERY.value,

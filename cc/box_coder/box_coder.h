@@ -2,8 +2,9 @@
 //
 // Boxes and anchors are [ymin, xmin, ymax, xmax], both normalised or both in pixels. Formulas are
 // those of object_detection/box_coders, in float32 and in the same order of operations; exp and log
-// are cc/math.h's. Nothing is clipped or checked: a NaN or an inverted anchor gives NaN or inverted
-// boxes. `encodings` and outputs must not overlap.
+// are cc/math.h's, with the logarithm of box sizes being TensorFlow's to the bit. Nothing is
+// clipped or checked: a NaN or an inverted anchor gives NaN or inverted boxes. `encodings` and
+// outputs must not overlap.
 #ifndef ROADMARK_CC_BOX_CODER_BOX_CODER_H_
 #define ROADMARK_CC_BOX_CODER_BOX_CODER_H_
 
@@ -53,8 +54,9 @@ ROADMARK_INLINE void EncodeFasterRcnn(const Box& box, const Box& anchor, const B
   const float height = a.height + kBoxEpsilon, width = a.width + kBoxEpsilon;
   encoding[0] = (b.ycenter - a.ycenter) / height * scales.y;
   encoding[1] = (b.xcenter - a.xcenter) / width * scales.x;
-  encoding[2] = Log((b.height + kBoxEpsilon) / height) * scales.height;
-  encoding[3] = Log((b.width + kBoxEpsilon) / width) * scales.width;
+  // Targets of training: the bits of the graph that they stand in for.
+  encoding[2] = LogAsTensorFlow((b.height + kBoxEpsilon) / height) * scales.height;
+  encoding[3] = LogAsTensorFlow((b.width + kBoxEpsilon) / width) * scales.width;
 }
 
 ROADMARK_INLINE void EncodeKeypoint(const float* keypoint, const Box& anchor,

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <thread>
 
 #include "cc/math.h"
 #include "cc/multiversion.h"
+#include "cc/parallel.h"
 
 namespace roadmark {
 namespace {
@@ -239,16 +239,13 @@ void AssignTargets(const AnchorIndex& index, const TargetOptions& options,
   const auto count = static_cast<int64_t>(images.size());
   const auto num_anchors = static_cast<int64_t>(index.anchors().size());
   std::atomic<int64_t> next{0};
-  const auto work = [&] {
+  // A turn per thread and not per image: an assigner's working memory is made once.
+  ParallelFor(std::min<int64_t>(threads, count), threads, [&](int64_t) {
     TargetAssigner assigner(index, options);
     for (int64_t i = next++; i < count; i = next++) {
       assigner.Assign(images[i], TargetsOf(targets, i, num_anchors, options.num_classes));
     }
-  };
-  std::vector<std::thread> others;
-  for (int64_t i = 1; i < std::min<int64_t>(threads, count); ++i) others.emplace_back(work);
-  work();
-  for (std::thread& other : others) other.join();
+  });
 }
 
 }  // namespace roadmark

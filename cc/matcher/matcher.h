@@ -1,10 +1,11 @@
 // Which ground-truth box each anchor is to predict, and the targets and weights that follow.
 //
 // The results are those of the OD API's ArgMaxMatcher over IouSimilarity, TargetAssigner and
-// FasterRcnnBoxCoder (object_detection/core/target_assigner.py): matches and weights exactly, box
-// targets within 2 ulp, the logarithm being cc/math.h's. The matrix of anchors by boxes is never
-// formed: a box is compared with the anchors that it can overlap well enough (anchor_index.h), and
-// all others get the values of an unmatched anchor in one pass over the output.
+// FasterRcnnBoxCoder (object_detection/core/target_assigner.py): matches and weights exactly, and
+// so are box targets, but for the last anchors of a tensor, whose logarithms TensorFlow takes with
+// libm where they do not fill a vector. The matrix of anchors by boxes is never formed: a box is
+// compared with the anchors that it can overlap well enough (anchor_index.h), and all others get
+// the values of an unmatched anchor in one pass over the output.
 //
 // Of equal IoUs the first box, and for a forced match the first anchor, counts. A box that does not
 // overlap any anchor forces a match with anchor 0, as it does there. Boxes without area (padding)

@@ -89,6 +89,21 @@ cc_library(
 )
 """
 
+# For TensorFlow ops in C++. What they link with is loaded already when TensorFlow loads them.
+_TENSORFLOW_BUILD = """
+cc_library(
+    name = "tensorflow_headers",
+    srcs = ["libtensorflow_framework.so.2"],
+    hdrs = glob(["tensorflow_include/**"]),
+    defines = [
+        "EIGEN_MAX_ALIGN_BYTES=64",
+        "ROADMARK_TENSORFLOW_VERSION={version}",
+        "_GLIBCXX_USE_CXX11_ABI=1",
+    ],
+    includes = ["tensorflow_include"],
+)
+"""
+
 # The files themselves are no inputs (see above); the stamp is. So a test runs again when a pin that
 # it depends on changes, and only then.
 _DISTRIBUTION_BUILD = """
@@ -135,6 +150,12 @@ def _locked_python_impl(rctx):
         rctx.symlink(python["include"], "python_include")
         rctx.symlink("venv/lib/python%s/site-packages/pybind11/include" % _PYTHON_VERSION, "pybind11_include")
 
+    tensorflow = [pin for pin in pins if pin.name in ["tensorflow", "tensorflow-cpu"]]
+    if tensorflow:
+        package = "venv/lib/python%s/site-packages/tensorflow/" % _PYTHON_VERSION
+        rctx.symlink(package + "include", "tensorflow_include")
+        rctx.symlink(package + "libtensorflow_framework.so.2", "libtensorflow_framework.so.2")
+
     # -P: Python would search the folder that a program's link points to first, and so take the
     # checkout's sources for the program's own, generated files missing.
     rctx.file("python", '#!/bin/sh\nexec "%s" -P "$@"\n' % interpreter)
@@ -145,6 +166,7 @@ def _locked_python_impl(rctx):
         "BUILD.bazel",
         _ENVIRONMENT_BUILD.format(interpreter = interpreter, launcher = rctx.path("python")) +
         (_HEADERS_BUILD if has_headers else "") +
+        "".join([_TENSORFLOW_BUILD.format(version = pin.version) for pin in tensorflow]) +
         "".join([_DISTRIBUTION_BUILD.format(target = pin.target) for pin in pins]),
         executable = False,
     )
@@ -189,7 +211,7 @@ def _hub_impl(rctx):
     cuda = [pin.target for pin in read_pins(rctx.read(rctx.path(rctx.attr.cuda_lock)))]
     aliases = [_HUB_ALIAS.format(name = name, cpu = name, cuda = name) for name in cpu if name in cuda]
 
-    for name in ["pybind11_headers", "python_headers"]:
+    for name in ["pybind11_headers", "python_headers", "tensorflow_headers"]:
         aliases.append(_HUB_ALIAS.format(name = name, cpu = name, cuda = name))
 
     # The one package whose name depends on the accelerator.

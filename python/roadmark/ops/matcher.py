@@ -5,7 +5,7 @@ and `batch_assign` (`object_detection/core/target_assigner.py`): matches and wei
 targets within 2 ulp. The matrix of anchors by boxes is never formed.
 """
 
-import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,8 @@ UNMATCHED = -1
 IGNORED = -2
 
 
-@dataclasses.dataclass(frozen=True)
-class TargetAssignment:
-    """Targets and weights of B images and N anchors.
+class TargetAssignment(NamedTuple):
+    """Targets and weights of B images and N anchors: arrays, or tensors of a TensorFlow op.
 
     Attributes:
         class_targets: float32 `[B, N, C]`: the label of the matched box; the unmatched label
@@ -30,11 +29,11 @@ class TargetAssignment:
         matches: int32 `[B, N]`: number of the matched box, `UNMATCHED` or `IGNORED`.
     """
 
-    class_targets: np.ndarray
-    class_weights: np.ndarray
-    box_targets: np.ndarray
-    box_weights: np.ndarray
-    matches: np.ndarray
+    class_targets: Any
+    class_weights: Any
+    box_targets: Any
+    box_weights: Any
+    matches: Any
 
 
 class TargetAssigner:

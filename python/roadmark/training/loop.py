@@ -46,7 +46,7 @@ def train(options: TrainOptions) -> TrainResult:
     if resume is not None and checkpoints.step_of(resume) >= steps:
         return _nothing_left(folder, resume, steps)
     folder.begin(prepared.config, prepared.label_map_path, beginning)
-    session = _session(prepared, beginning.seed, resume, options.xla)
+    session = _session(prepared, beginning.seed, resume, options)
     with Recorder(folder, session.summary_writer(folder.tensorboard), session.step) as recorder:
         return _run(session, recorder, options, folder.path, steps)
 
@@ -74,13 +74,24 @@ def _nothing_left(folder: RunFolder, checkpoint: Path, steps: int) -> TrainResul
     return TrainResult(folder.path, checkpoint, step, 0, {})
 
 
-def _session(prepared: RunConfig, seed: int, resume: Path | None, xla: bool) -> "Session":
+def _session(
+    prepared: RunConfig, seed: int, resume: Path | None, options: TrainOptions
+) -> "Session":
     if resume is not None:
         _say([f"resuming {resume}"])
     _say(["starting TensorFlow and building the model ..."])
     from roadmark.training.session import Session
 
-    session = Session(prepared.config, prepared.index, seed, resume, xla)
+    session = Session(
+        prepared.config,
+        prepared.index,
+        seed,
+        resume,
+        options.xla,
+        options.native_target_assignment,
+    )
+    if session.not_native is not None:
+        _say([f"targets are assigned by the OD API's graph: {session.not_native}"])
     if session.fine_tuned is not None:
         _say(session.fine_tuned.lines())
     _say([f"training on {session.devices}"])

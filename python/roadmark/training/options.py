@@ -25,6 +25,8 @@ class TrainOptions:
         restart: Whether to remove what an earlier run left in the folder and begin anew.
         check_learning_rate: Whether an implausible learning rate stops the run.
         xla: Whether to compile with XLA.
+        native_target_assignment: Whether the native op assigns targets where it can, instead of
+            the OD API's graph.
         checkpoint_every: Steps between two checkpoints.
         keep_checkpoints: How many of them to keep.
         log_every: Steps between two rows of `metrics.csv` and TensorBoard.
@@ -43,6 +45,7 @@ class TrainOptions:
     restart: bool = False
     check_learning_rate: bool = True
     xla: bool = False
+    native_target_assignment: bool = True
     checkpoint_every: int = 500
     keep_checkpoints: int = 3
     log_every: int = 10

@@ -14,7 +14,7 @@ door.open()
 import tensorflow as tf  # noqa: E402 - the door must be open first
 
 from roadmark.data import example, tfrecord  # noqa: E402
-from roadmark.odapi import models, train_inputs, train_step  # noqa: E402
+from roadmark.odapi import models, target_assignment, train_inputs, train_step  # noqa: E402
 from roadmark.odapi.checkpoints import Restored  # noqa: E402
 from roadmark.training.example_order import ExampleOrder  # noqa: E402
 from roadmark.training.record_index import RecordIndex  # noqa: E402
@@ -29,15 +29,25 @@ class Session:
         seed: Of weights, order and augmentation.
         resume: Prefix of the checkpoint to go on from, or None.
         xla: Whether to compile with XLA.
+        native_target_assignment: Whether the native op assigns targets, where it can.
 
     Attributes:
+        not_native: Why the native op does not, though it should; else None.
         fine_tuned: What the fine-tune checkpoint gave; None without one or when resuming.
 
     Raises:
         UserError: A checkpoint does not fit, or the batch cannot be shared out among the GPUs.
     """
 
-    def __init__(self, config: Any, index: RecordIndex, seed: int, resume: Path | None, xla: bool):
+    def __init__(
+        self,
+        config: Any,
+        index: RecordIndex,
+        seed: int,
+        resume: Path | None,
+        xla: bool,
+        native_target_assignment: bool,
+    ):
         first_step = checkpoints.step_of(resume) if resume else 0
         self.strategy = _strategy(config.train_config.batch_size)
         tf.config.optimizer.set_jit("autoclustering" if xla else False)
@@ -46,11 +56,12 @@ class Session:
         self._batch_size = config.train_config.batch_size
         self._examples = _Examples(index, seed)
         with self.strategy.scope():
-            self._build(config, seed, first_step)
+            self._build(config, seed, first_step, native_target_assignment)
         self.fine_tuned = self._restore(config, resume)
 
-    def _build(self, config: Any, seed: int, first_step: int) -> None:
+    def _build(self, config: Any, seed: int, first_step: int, native: bool) -> None:
         self.model = models.build(config, is_training=True)
+        self.not_native = target_assignment.use_native_op(self.model) if native else None
         self._step = tf.Variable(
             0,
             trainable=False,

@@ -1,0 +1,46 @@
+#include "cc/tensorflow/tensors.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace roadmark {
+namespace {
+
+bool Fits(const tensorflow::Tensor& tensor, const std::vector<int64_t>& shape) {
+  if (tensor.dims() != static_cast<int64_t>(shape.size())) return false;
+  for (int i = 0; i < tensor.dims(); ++i) {
+    if (shape[i] != kAnySize && tensor.dim_size(i) != shape[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::Status CheckShape(const tensorflow::Tensor& tensor, const std::string& name,
+                        const std::vector<int64_t>& shape) {
+  if (Fits(tensor, shape)) return absl::OkStatus();
+  const auto append = [](std::string* out, int64_t size) {
+    absl::StrAppend(out, size == kAnySize ? "any" : absl::StrCat(size));
+  };
+  return absl::InvalidArgumentError(absl::StrCat(name, ": found the shape ",
+                                                 tensor.shape().DebugString(), ", expected [",
+                                                 absl::StrJoin(shape, ",", append), "]"));
+}
+
+absl::Status ScalesOf(const std::vector<float>& factors, BoxScales* scales) {
+  if (factors.size() != 4) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("scale_factors: found ", factors.size(), " numbers, expected 4"));
+  }
+  for (const float factor : factors) {
+    if (factor > 0 && std::isfinite(factor)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("scale_factors: found ", factor, ", expected factors above 0"));
+  }
+  *scales = {factors[0], factors[1], factors[2], factors[3]};
+  return absl::OkStatus();
+}
+
+}  // namespace roadmark
