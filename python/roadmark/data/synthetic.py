@@ -365,7 +365,7 @@ def _add_one(
 def _random_depth(actor: Actor, camera: Camera, rng: np.random.Generator) -> float:
     """The z at which the actor appears with a random height in pixels."""
     low, high = np.log(MIN_HEIGHT + 2), np.log(MAX_HEIGHT - 6)
-    pixels = np.exp(low + (high - low) * rng.beta(2.8, 1.1))
+    pixels = np.exp(low + (high - low) * rng.beta(2.2, 0.65))
     return camera.focal * actor.height / pixels
 
 
