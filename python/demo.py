@@ -5,7 +5,7 @@
 It renders pictures and a clip, trains configs/quickstart.config, evaluates the model on scenes it
 has not seen, exports it and annotates the clip; then it prints a histogram of box sizes, the
 metrics, and where everything is: data/records, runs/demo and test.mp4 in the current folder.
-On two processor cores it takes less than nine minutes.
+How long that takes and what it reaches: docs/results/demo.md.
 
 Repeat it to go on from where it was stopped. Records in data/records that something else made, and
 another test.mp4, stay as they are; the demo's own then go to runs/demo.

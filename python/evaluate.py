@@ -27,7 +27,7 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the run's own.")
 _MODEL = flags.DEFINE_string("model", None, "An exported folder, instead of a run.")
-_ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto for the fastest.")
+_ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto to go by device.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
 _EVAL_RECORDS = flags.DEFINE_string(

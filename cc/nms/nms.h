@@ -6,7 +6,8 @@
 //     because of another box and drops none.
 //   * A score must be above the threshold to count; NaN is not.
 //   * A box goes when its IoU with a kept one, in float32, is above the threshold.
-//   * Of equal scores the lower class comes first, then the lower index.
+//   * Of equal scores the lower class comes first, then the lower index; where boxes come with a
+//     class each, the lower index alone decides.
 //   * The arguments are read, never changed; several threads may call at once.
 #ifndef ROADMARK_CC_NMS_NMS_H_
 #define ROADMARK_CC_NMS_NMS_H_

@@ -108,11 +108,11 @@ def load(
     _require_known("--device", device, DEVICES)
     _require_known("--precision", precision, PRECISIONS)
     if engine == AUTO:
-        return _load_fastest(folder, description, device, precision, threads)
+        return _load_by_device(folder, description, device, precision, threads)
     return _engine_class(engine).load(folder, description, device, precision, threads)
 
 
-def _load_fastest(
+def _load_by_device(
     folder: str | Path, description: Manifest, device: str, precision: str, threads: int
 ) -> Engine:
     """TensorFlow for a GPU; on a CPU OpenVINO, where the export found that it agrees."""
