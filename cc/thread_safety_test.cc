@@ -6,9 +6,11 @@
 #include <cstring>
 #include <functional>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "cc/annotate/annotate.h"
 #include "cc/box_coder/box_coder.h"
 #include "cc/matcher/matcher.h"
 #include "cc/nms/nms.h"
@@ -104,6 +106,38 @@ TEST_F(ThreadSafetyTest, Preprocess) {
     std::vector<float> values(64 * 64 * 3);
     Preprocess(picture, format, values.data());
     return values;
+  });
+}
+
+// A picture for each thread; objects and glyphs are shared.
+TEST_F(ThreadSafetyTest, Annotate) {
+  constexpr int64_t kHeight = 90, kWidth = 161, kObjects = 20;
+  const Glyph glyphs[] = {{-1, 0, 1, 2, 2, 3, 0}, {'x', -1, 0, 2, 3, 4, 4}};
+  const std::vector<uint8_t> coverage = {255, 255, 255, 255, 200, 150, 100, 50, 25, 10};
+  const std::vector<std::u32string> labels(kObjects, U"xyx");
+  const std::vector<uint8_t> colours(3 * kObjects, 200), masks(kObjects * kHeight * kWidth, 1);
+  std::vector<Box> boxes;
+  std::vector<Point> trail;
+  std::vector<int64_t> trail_ends;
+  for (int64_t i = 0; i < kObjects; ++i) {
+    const Box& box = boxes_[i];
+    boxes.push_back({box.ymin * kHeight, box.xmin * kWidth, box.ymax * kHeight, box.xmax * kWidth});
+    trail.push_back({boxes.back().ymin, boxes.back().xmin});
+    trail.push_back({boxes.back().ymax, boxes.back().xmax});
+    trail_ends.push_back(2 * (i + 1));
+  }
+  const Objects objects = {kObjects,      boxes.data(), colours.data(), colours.data(),
+                           labels.data(), masks.data(), trail.data(),   trail_ends.data()};
+  ExpectSameOnTwoThreads([&] {
+    std::vector<uint8_t> samples(kHeight * kWidth + (kHeight + 1) / 2 * (kWidth + 1), 100);
+    uint8_t* chroma = samples.data() + kHeight * kWidth;
+    const Canvas canvas = {PixelLayout::kNv12,
+                           kHeight,
+                           kWidth,
+                           {{samples.data(), kWidth}, {chroma, kWidth + 1}},
+                           {0.2126, 0.0722, false}};
+    Annotate(canvas, objects, {glyphs, 2, coverage.data(), 5}, {2, 2, 2, 200, 115});
+    return std::vector<float>(samples.begin(), samples.end());
   });
 }
 
