@@ -1,27 +1,13 @@
 #include "cc/annotate/annotate.h"
 
-#include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "cc/annotate/tag_place.h"
 #include "cc/annotate/tags.h"
 #include "cc/annotate/trails.h"
 
 namespace roadmark {
 namespace {
-
-// Far outside of any picture, and far from overflow.
-constexpr float kFar = 1 << 28;
-
-int64_t ToPixel(float value) {
-  return static_cast<int64_t>(std::nearbyint(std::min(std::max(value, -kFar), kFar)));
-}
-
-// Of at least one pixel, so that empty and inverted boxes can be seen.
-Rect ToPixels(const Box& box) {
-  const int64_t top = ToPixel(box.ymin), left = ToPixel(box.xmin);
-  return {top, left, std::max(ToPixel(box.ymax), top + 1), std::max(ToPixel(box.xmax), left + 1)};
-}
 
 class Annotator {
  public:
@@ -61,10 +47,7 @@ class Annotator {
   }
 
   void DrawBox(int64_t i) {
-    const Rect& box = boxes_[i];
-    const int64_t width = style_.line_width;
-    const Rect inner = {box.top + width, box.left + width, box.bottom - width, box.right - width};
-    FillFrame(canvas_, box, inner, inks_[i], style_.opacity);
+    FillFrame(canvas_, boxes_[i], Inside(boxes_[i], style_.line_width), inks_[i], style_.opacity);
   }
 
   std::vector<Size> TagSizes() const {

@@ -1,24 +1,13 @@
 #include "cc/annotate/canvas.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
+#include "cc/annotate/pixel.h"
 #include "cc/multiversion.h"
 
 namespace roadmark {
 namespace {
-
-uint8_t ToSample(double value) {
-  return static_cast<uint8_t>(std::min(std::max(std::lround(value), 0L), 255L));
-}
-
-// (value * (255 - alpha) + ink * alpha) / 255, rounded; all of it fits into 16 bits.
-ROADMARK_KERNEL uint8_t Mix(uint8_t value, uint8_t ink, uint8_t alpha) {
-  const auto sum = static_cast<uint16_t>(static_cast<uint16_t>(value * (255 - alpha)) +
-                                         static_cast<uint16_t>(ink * alpha) + 128);
-  return static_cast<uint8_t>(static_cast<uint16_t>(sum + (sum >> 8)) >> 8);
-}
 
 template <int kChannels>
 struct MixRow {
@@ -39,9 +28,7 @@ struct MeanAlphas {
   ROADMARK_KERNEL void Run(const uint8_t* __restrict upper, const uint8_t* __restrict lower,
                            int64_t count, uint8_t* __restrict out) {
     for (int64_t i = 0; i < count; ++i) {
-      const auto sum = static_cast<uint16_t>(upper[2 * i] + upper[2 * i + 1] + lower[2 * i] +
-                                             lower[2 * i + 1] + 2);
-      out[i] = static_cast<uint8_t>(sum >> 2);
+      out[i] = MeanAlpha(upper[2 * i], upper[2 * i + 1], lower[2 * i], lower[2 * i + 1]);
     }
   }
 };
@@ -231,22 +218,7 @@ Span NonZeroInPair(const uint8_t* upper, const uint8_t* lower, int64_t count) {
 
 Ink MakeInk(const Canvas& canvas, const uint8_t* rgb) {
   if (canvas.layout == PixelLayout::kRgb) return {{rgb[0], rgb[1], rgb[2]}};
-  const YuvEncoding& encoding = canvas.encoding;
-  const double red = rgb[0] / 255.0, green = rgb[1] / 255.0, blue = rgb[2] / 255.0;
-  const double luma =
-      encoding.kr * red + (1 - encoding.kr - encoding.kb) * green + encoding.kb * blue;
-  const double cb = (blue - luma) / (2 * (1 - encoding.kb));
-  const double cr = (red - luma) / (2 * (1 - encoding.kr));
-  const double black = encoding.full_range ? 0 : 16;
-  const double luma_scale = encoding.full_range ? 255 : 219;
-  const double chroma_scale = encoding.full_range ? 255 : 224;
-  return {{ToSample(black + luma_scale * luma), ToSample(128 + chroma_scale * cb),
-           ToSample(128 + chroma_scale * cr)}};
-}
-
-Rect Intersection(const Rect& a, const Rect& b) {
-  return {std::max(a.top, b.top), std::max(a.left, b.left), std::min(a.bottom, b.bottom),
-          std::min(a.right, b.right)};
+  return YuvInk(canvas.encoding, rgb);
 }
 
 void FillFrame(const Canvas& canvas, const Rect& outer, const Rect& inner, const Ink& ink,

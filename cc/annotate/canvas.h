@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "cc/math.h"
+
 namespace roadmark {
 
 enum class PixelLayout {
@@ -48,11 +50,20 @@ Ink MakeInk(const Canvas& canvas, const uint8_t* rgb);
 struct Rect {
   int64_t top, left, bottom, right;
 
-  bool empty() const { return bottom <= top || right <= left; }
-  int64_t area() const { return empty() ? 0 : (bottom - top) * (right - left); }
+  ROADMARK_INLINE bool empty() const { return bottom <= top || right <= left; }
+  ROADMARK_INLINE int64_t area() const { return empty() ? 0 : (bottom - top) * (right - left); }
 };
 
-Rect Intersection(const Rect& a, const Rect& b);
+ROADMARK_INLINE Rect Intersection(const Rect& a, const Rect& b) {
+  return {a.top > b.top ? a.top : b.top, a.left > b.left ? a.left : b.left,
+          a.bottom < b.bottom ? a.bottom : b.bottom, a.right < b.right ? a.right : b.right};
+}
+
+// The smallest that both lie in.
+ROADMARK_INLINE Rect Union(const Rect& a, const Rect& b) {
+  return {a.top < b.top ? a.top : b.top, a.left < b.left ? a.left : b.left,
+          a.bottom > b.bottom ? a.bottom : b.bottom, a.right > b.right ? a.right : b.right};
+}
 
 inline Rect Bounds(const Canvas& canvas) { return {0, 0, canvas.height, canvas.width}; }
 

@@ -8,12 +8,9 @@
 
 #include "cc/annotate/annotate.h"
 #include "cc/annotate/canvas.h"
+#include "cc/annotate/tag_place.h"
 
 namespace roadmark {
-
-struct Size {
-  int64_t height, width;
-};
 
 Size TextSize(const GlyphAtlas& atlas, const std::u32string& text);
 
