@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "cc/matcher/matcher.h"
+#include "cc/tensorflow/shapes.h"
 #include "cc/tensorflow/tensors.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -21,33 +22,28 @@ namespace {
 using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
-using tensorflow::TensorShape;
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
-using tensorflow::shape_inference::ShapeHandle;
 
 absl::Status InferShapes(InferenceContext* context) {
   int batch;
   TF_RETURN_IF_ERROR(context->GetAttr("batch", &batch));
-  ShapeHandle anchors, label, boxes, labels, weights;
-  TF_RETURN_IF_ERROR(context->WithRank(context->input(0), 2, &anchors));
-  TF_RETURN_IF_ERROR(context->WithRank(context->input(1), 1, &label));
-  DimensionHandle four, num_classes = context->Dim(label, 0);
-  TF_RETURN_IF_ERROR(context->WithValue(context->Dim(anchors, 1), 4, &four));
+  DimensionHandle count = context->UnknownDim(), num_classes = context->UnknownDim();
+  DimensionHandle four = context->MakeDim(4);
+  TF_RETURN_IF_ERROR(MergeInput(context, 0, "anchors", {&count, &four}));
+  TF_RETURN_IF_ERROR(MergeInput(context, 1, "unmatched_label", {&num_classes}));
   for (int i = 0; i < batch; ++i) {
-    TF_RETURN_IF_ERROR(context->WithRank(context->input(2 + i), 2, &boxes));
-    TF_RETURN_IF_ERROR(context->WithValue(context->Dim(boxes, 1), 4, &four));
-    TF_RETURN_IF_ERROR(context->WithRank(context->input(2 + batch + i), 2, &labels));
-    TF_RETURN_IF_ERROR(context->Merge(context->Dim(labels, 1), num_classes, &num_classes));
-    TF_RETURN_IF_ERROR(context->WithRank(context->input(2 + 2 * batch + i), 1, &weights));
-    DimensionHandle count = context->Dim(boxes, 0);
-    TF_RETURN_IF_ERROR(context->Merge(context->Dim(labels, 0), count, &count));
-    TF_RETURN_IF_ERROR(context->Merge(context->Dim(weights, 0), count, &count));
+    const std::string image = absl::StrCat("[", i, "]");
+    DimensionHandle boxes = context->UnknownDim();
+    TF_RETURN_IF_ERROR(MergeInput(context, 2 + i, "boxes" + image, {&boxes, &four}));
+    TF_RETURN_IF_ERROR(
+        MergeInput(context, 2 + batch + i, "labels" + image, {&boxes, &num_classes}));
+    TF_RETURN_IF_ERROR(MergeInput(context, 2 + 2 * batch + i, "weights" + image, {&boxes}));
   }
-  const DimensionHandle images = context->MakeDim(batch), count = context->Dim(anchors, 0);
+  const DimensionHandle images = context->MakeDim(batch);
   context->set_output(0, context->MakeShape({images, count, num_classes}));
   context->set_output(1, context->MakeShape({images, count}));
-  context->set_output(2, context->MakeShape({images, count, context->MakeDim(4)}));
+  context->set_output(2, context->MakeShape({images, count, four}));
   context->set_output(3, context->MakeShape({images, count}));
   context->set_output(4, context->MakeShape({images, count}));
   return absl::OkStatus();
@@ -172,18 +168,12 @@ class AssignTargetsOp : public tensorflow::OpKernel {
 
   absl::Status Allocate(OpKernelContext* context, int64_t count, int64_t num_classes,
                         Targets* targets) const {
-    const TensorShape per_anchor({batch_, count});
-    Tensor *class_targets, *class_weights, *box_targets, *box_weights, *matches;
     TF_RETURN_IF_ERROR(
-        context->allocate_output(0, TensorShape({batch_, count, num_classes}), &class_targets));
-    TF_RETURN_IF_ERROR(context->allocate_output(1, per_anchor, &class_weights));
-    TF_RETURN_IF_ERROR(context->allocate_output(2, TensorShape({batch_, count, 4}), &box_targets));
-    TF_RETURN_IF_ERROR(context->allocate_output(3, per_anchor, &box_weights));
-    TF_RETURN_IF_ERROR(context->allocate_output(4, per_anchor, &matches));
-    *targets = {class_targets->flat<float>().data(), class_weights->flat<float>().data(),
-                box_targets->flat<float>().data(), box_weights->flat<float>().data(),
-                matches->flat<int32_t>().data()};
-    return absl::OkStatus();
+        AllocateOutput(context, 0, {batch_, count, num_classes}, &targets->class_targets));
+    TF_RETURN_IF_ERROR(AllocateOutput(context, 1, {batch_, count}, &targets->class_weights));
+    TF_RETURN_IF_ERROR(AllocateOutput(context, 2, {batch_, count, 4}, &targets->box_targets));
+    TF_RETURN_IF_ERROR(AllocateOutput(context, 3, {batch_, count}, &targets->box_weights));
+    return AllocateOutput(context, 4, {batch_, count}, &targets->matches);
   }
 
   int batch_;

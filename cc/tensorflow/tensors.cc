@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
 namespace roadmark {
@@ -27,6 +26,20 @@ absl::Status CheckShape(const tensorflow::Tensor& tensor, const std::string& nam
   return absl::InvalidArgumentError(absl::StrCat(name, ": found the shape ",
                                                  tensor.shape().DebugString(), ", expected [",
                                                  absl::StrJoin(shape, ",", append), "]"));
+}
+
+absl::Status CheckNoNan(const tensorflow::Tensor& boxes, const std::string& name) {
+  const auto values = boxes.flat<float>();
+  // Not ended at the first: this loop vectorises.
+  int any = 0;
+  for (int64_t i = 0; i < values.size(); ++i) any |= values(i) != values(i);
+  if (!any) return absl::OkStatus();
+  int64_t first = 0;
+  while (!std::isnan(values(first))) ++first;
+  const Box& box = BoxesOf(boxes)[first / 4];
+  return absl::InvalidArgumentError(absl::StrCat(name, "[", first / 4, "]: found (", box.ymin, ", ",
+                                                 box.xmin, ", ", box.ymax, ", ", box.xmax,
+                                                 "), expected corners that are numbers"));
 }
 
 absl::Status ScalesOf(const std::vector<float>& factors, BoxScales* scales) {

@@ -9,7 +9,7 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from roadmark.errors import UserError
 from roadmark.ops.matcher import TargetAssignment
@@ -17,6 +17,28 @@ from roadmark.ops.matcher import TargetAssignment
 _LIBRARY = Path(__file__).with_name("_tensorflow_ops.so")
 _BUILT_FOR = re.compile(rb"roadmark: built for TensorFlow ([\w.+-]+)")
 _BUILD = "build it for this one: bazel build //python/roadmark/ops:tensorflow_ops"
+
+
+class BatchDetections(NamedTuple):
+    """What is kept in each of B pictures, best first, in tensors of a fixed size K.
+
+    Rows from `num_detections` on are zeros.
+
+    Attributes:
+        boxes: float32 `[B, K, 4]`, `[ymin, xmin, ymax, xmax]`.
+        scores: float32 `[B, K]`.
+        classes: int32 `[B, K]`, from 0; a background column is no class.
+        indices: int64 `[B, K]`, of the box, anchor or proposal.
+        num_detections: int32 `[B]`.
+        masks: float32 `[B, K, mask height, mask width]`, probabilities; None without mask logits.
+    """
+
+    boxes: Any
+    scores: Any
+    classes: Any
+    indices: Any
+    num_detections: Any
+    masks: Any = None
 
 
 @functools.cache
@@ -103,6 +125,222 @@ def assign_targets(
         negative_class_weight=negative_class_weight,
     )
     return TargetAssignment(*outputs)
+
+
+def nms(
+    boxes: Any,
+    scores: Any,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_outputs: int,
+    soft_nms_sigma: float = 0.0,
+) -> tuple[Any, Any]:
+    """Keeps the best of boxes that overlap; see `roadmark.ops.nms.nms`.
+
+    Args:
+        boxes: float32 `[N, 4]`, `[ymin, xmin, ymax, xmax]`, normalised or pixels.
+        scores: float32 `[N]`.
+        score_threshold: As there, and so are the others.
+        iou_threshold: Likewise.
+        max_outputs: Likewise.
+        soft_nms_sigma: Likewise.
+
+    Returns:
+        `(indices, scores)`: int64 and float32 `[K]`, best first.
+
+    Raises:
+        ValueError: As `batch_multiclass_nms`, and so are the others.
+        tf.errors.InvalidArgumentError: Likewise.
+        UserError: Likewise.
+    """
+    import tensorflow as tf
+
+    indices, _, kept_scores = batched_nms(
+        boxes,
+        scores,
+        tf.zeros(tf.shape(scores), tf.int32),
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_per_class=max_outputs,
+        max_total=max_outputs,
+        soft_nms_sigma=soft_nms_sigma,
+    )
+    return indices, kept_scores
+
+
+def batched_nms(
+    boxes: Any,
+    scores: Any,
+    classes: Any,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    soft_nms_sigma: float = 0.0,
+) -> tuple[Any, Any, Any]:
+    """Like `nms`, each class for itself; see `roadmark.ops.nms.batched_nms`.
+
+    Args:
+        boxes: float32 `[N, 4]`, `[ymin, xmin, ymax, xmax]`, normalised or pixels.
+        scores: float32 `[N]`.
+        classes: int32 `[N]`, 0 and up.
+        score_threshold: As there, and so are the others.
+        iou_threshold: Likewise.
+        max_per_class: Likewise.
+        max_total: Likewise.
+        soft_nms_sigma: Likewise.
+
+    Returns:
+        `(indices, classes, scores)`: int64, int32 and float32 `[K]`, best first.
+
+    Raises:
+        ValueError: As `batch_multiclass_nms`, and so are the others.
+        tf.errors.InvalidArgumentError: Likewise.
+        UserError: Likewise.
+    """
+    kept = load().roadmark_batched_nms(
+        boxes=boxes,
+        scores=scores,
+        classes=classes,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_per_class=max_per_class,
+        max_total=max_total,
+        soft_nms_sigma=soft_nms_sigma,
+    )
+    return kept.kept_indices, kept.kept_classes, kept.kept_scores
+
+
+def batch_multiclass_nms(
+    boxes: Any,
+    scores: Any,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    class_agnostic: bool = False,
+    max_candidates: int = 0,
+    soft_nms_sigma: float = 0.0,
+) -> BatchDetections:
+    """Suppresses the boxes of B pictures; see `roadmark.ops.nms.multiclass_nms`.
+
+    TensorFlow's threads share the pictures.
+
+    Args:
+        boxes: float32 `[B, N, 4]`, or `[B, N, C, 4]` with a box per class; `[ymin, xmin, ymax,
+            xmax]`, normalised or pixels.
+        scores: float32 `[B, N, C]`.
+        score_threshold: As there, and so are the others.
+        iou_threshold: Likewise.
+        max_per_class: Likewise.
+        max_total: Likewise; the outputs have room for so many.
+        class_agnostic: Likewise.
+        max_candidates: Likewise.
+        soft_nms_sigma: Likewise.
+
+    Returns:
+        The kept boxes in the unit of `boxes`.
+
+    Raises:
+        ValueError: While a graph is traced: shapes do not fit.
+        tf.errors.InvalidArgumentError: When run: shapes do not fit, a box has a NaN corner, or a
+            threshold or limit is out of range; the message names the argument.
+        UserError: As `load`.
+    """
+    return BatchDetections(
+        *load().roadmark_batch_multiclass_nms(
+            boxes=boxes,
+            scores=scores,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_per_class=max_per_class,
+            max_total=max_total,
+            class_agnostic=class_agnostic,
+            max_candidates=max_candidates,
+            soft_nms_sigma=soft_nms_sigma,
+        )
+    )
+
+
+def postprocess(
+    class_logits: Any,
+    box_encodings: Any,
+    anchors: Any,
+    *,
+    score_threshold: float,
+    iou_threshold: float,
+    max_per_class: int,
+    max_total: int,
+    counts: Any = None,
+    windows: Any = None,
+    mask_logits: Any = None,
+    scale_factors: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
+    score_converter: str = "sigmoid",
+    logit_scale: float = 1.0,
+    background_column: bool = False,
+    class_agnostic: bool = False,
+    soft_nms_sigma: float = 0.0,
+) -> BatchDetections:
+    """Raw outputs of B pictures to their detections; see `roadmark.ops.postprocess.postprocess`.
+
+    TensorFlow's threads share the pictures.
+
+    Args:
+        class_logits: float32 `[B, N, C]`, or with a background column `[B, N, C + 1]`.
+        box_encodings: float32 `[B, N, 4]`, or `[B, N, 1 or C, 4]`, of the Faster R-CNN box coder.
+        anchors: float32 `[N, 4]` anchors or `[B, N, 4]` proposals, `[ymin, xmin, ymax, xmax]`
+            normalised to the network's input.
+        score_threshold: Drops boxes with this score or less.
+        iou_threshold: A box that overlaps a kept one of its class by more than this is dropped.
+        max_per_class: Limit per class; plays no part when class-agnostic.
+        max_total: Limit in all; the outputs have room for so many.
+        counts: int32 `[B]`, how many of the N rows are real, from the first; by default all.
+        windows: float32 `[B, 2]`, height and width of the part of the network's input that the
+            picture fills, in 0 to 1; by default all of it.
+        mask_logits: float32 `[B, N, height, width]`, or `[B, N, 1 or C, height, width]`.
+        scale_factors: The box coder's, of y, x, height and width.
+        score_converter: `identity`, `sigmoid` or `softmax`.
+        logit_scale: Logits are divided by it first.
+        background_column: Whether column 0 of the logits is the background.
+        class_agnostic: Each box has its best class only and suppresses those of others.
+        soft_nms_sigma: See `roadmark.ops.nms.nms`.
+
+    Returns:
+        Boxes normalised to the picture and clipped to it.
+
+    Raises:
+        ValueError: While a graph is traced: shapes do not fit, or there is no such converter.
+        tf.errors.InvalidArgumentError: When run: shapes do not fit, or a value is out of range;
+            the message names the argument.
+        UserError: As `load`.
+    """
+    import tensorflow as tf
+
+    class_logits = tf.convert_to_tensor(class_logits)
+    shape = tf.shape(class_logits)
+    pictures, rows = shape[0], shape[1]
+    *detections, masks = load().roadmark_postprocess(
+        class_logits=class_logits,
+        box_encodings=box_encodings,
+        anchors=anchors,
+        counts=tf.fill([pictures], rows) if counts is None else counts,
+        windows=tf.ones([pictures, 2]) if windows is None else windows,
+        mask_logits=[] if mask_logits is None else [mask_logits],
+        scale_factors=scale_factors,
+        score_converter=score_converter,
+        logit_scale=logit_scale,
+        background_column=background_column,
+        class_agnostic=class_agnostic,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_per_class=max_per_class,
+        max_total=max_total,
+        soft_nms_sigma=soft_nms_sigma,
+    )
+    return BatchDetections(*detections, *masks)
 
 
 def _minor(version: str) -> str:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from roadmark.manifest import FIXED_SHAPE, KEEP_ASPECT_RATIO, InputSpec
+from roadmark.ops import tensorflow_ops
 from roadmark.ops.nms import multiclass_nms, nms
 from roadmark.ops.preprocess import preprocess, resized_size
 
@@ -65,6 +66,33 @@ def test_combined_non_max_suppression(seed):
     assert kept_scores.tolist() == expected.nmsed_scores[0].numpy().tolist()
     assert classes.tolist() == expected.nmsed_classes[0].numpy().tolist()
     assert np.array_equal(boxes[kept], expected.nmsed_boxes[0].numpy())
+
+
+@pytest.mark.parametrize("boxes_per_row", [1, 4])
+def test_the_op_gives_the_tensors_of_combined_non_max_suppression(boxes_per_row):
+    rng = np.random.default_rng(0)
+    boxes = np.stack([random_scene(seed, 200 * boxes_per_row, 1)[0] for seed in SEEDS])
+    boxes = boxes.reshape(len(SEEDS), 200, boxes_per_row, 4)
+    scores = rng.permuted(np.tile(np.float32(range(800)) / 800, (len(SEEDS), 1)), axis=1)
+    scores = scores.reshape(len(SEEDS), 200, 4)
+    # Room for more than the last picture has.
+    scores[-1] = np.where(scores[-1] > 0.98, scores[-1], 0)
+    expected = tf.image.combined_non_max_suppression(
+        boxes, scores, 30, 70, 0.5, 0.1, clip_boxes=False
+    )
+    found = tensorflow_ops.batch_multiclass_nms(
+        boxes if boxes_per_row > 1 else boxes[:, :, 0],
+        scores,
+        score_threshold=0.1,
+        iou_threshold=0.5,
+        max_per_class=30,
+        max_total=70,
+    )
+    assert found.num_detections.numpy().tolist() == expected.valid_detections.numpy().tolist()
+    assert 0 < found.num_detections[-1] < 70
+    assert np.array_equal(found.boxes, expected.nmsed_boxes)
+    assert np.array_equal(found.scores, expected.nmsed_scores)
+    assert np.array_equal(found.classes, expected.nmsed_classes)
 
 
 def input_spec(resize, mean, scale, pad_value=(0.0, 0.0, 0.0)):
