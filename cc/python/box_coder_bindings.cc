@@ -17,128 +17,117 @@ namespace py = pybind11;
 namespace roadmark {
 namespace {
 
-py::array_t<float> PyEncodeBoxes(py::handle boxes, py::handle anchors,
-                                 const std::array<float, 4>& scale_factors) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats boxes_array = ReadArray<float>(boxes, "boxes", {count, 4});
-  const BoxScales scales = CheckedScales(scale_factors);
-  py::array_t<float> encodings({count, int64_t{4}});
+// A coder for PyEncode() and PyDecode(): made of the argument that Python gives, which it checks.
+struct FasterRcnnCoder {
+  using Argument = std::array<float, 4>;
+  static constexpr int64_t kColumns = 4;
+  explicit FasterRcnnCoder(const Argument& factors) : scales(CheckedScales(factors)) {}
+  void Encode(const Box* boxes, const Box* anchors, int64_t count, float* encodings) const {
+    EncodeFasterRcnn(boxes, anchors, count, scales, encodings);
+  }
+  void Decode(const float* encodings, const Box* anchors, int64_t count, Box* boxes) const {
+    DecodeFasterRcnn(encodings, anchors, count, scales, boxes);
+  }
+  BoxScales scales;
+};
+
+struct SquareCoder {
+  using Argument = std::array<float, 3>;  // Of y, x and the side; see EncodeSquare().
+  static constexpr int64_t kColumns = 3;
+  explicit SquareCoder(const Argument& factors)
+      : scales(CheckedScales({factors[0], factors[1], factors[2], 1.0f})) {}
+  void Encode(const Box* boxes, const Box* anchors, int64_t count, float* encodings) const {
+    EncodeSquare(boxes, anchors, count, scales, encodings);
+  }
+  void Decode(const float* encodings, const Box* anchors, int64_t count, Box* boxes) const {
+    DecodeSquare(encodings, anchors, count, scales, boxes);
+  }
+  BoxScales scales;
+};
+
+struct MeanStddevCoder {
+  using Argument = float;
+  static constexpr int64_t kColumns = 4;
+  explicit MeanStddevCoder(float given) : stddev(given) {
+    Require(stddev > 0 && std::isfinite(stddev), "stddev", stddev, "above 0");
+  }
+  void Encode(const Box* boxes, const Box* anchors, int64_t count, float* encodings) const {
+    EncodeMeanStddev(boxes, anchors, count, stddev, encodings);
+  }
+  void Decode(const float* encodings, const Box* anchors, int64_t count, Box* boxes) const {
+    DecodeMeanStddev(encodings, anchors, count, stddev, boxes);
+  }
+  float stddev;
+};
+
+// An array with a row for each anchor.
+struct Anchored {
+  Anchored(py::handle values_argument, const char* name, int64_t columns,
+           py::handle anchors_argument)
+      : anchors(ReadArray<float>(anchors_argument, "anchors", {kAny, 4})),
+        count(anchors.shape(0)),
+        values(ReadArray<float>(values_argument, name, {count, columns})) {}
+  Floats anchors;
+  int64_t count;
+  Floats values;
+};
+
+template <typename Coder>
+py::array_t<float> PyEncode(py::handle boxes, py::handle anchors,
+                            const typename Coder::Argument& argument) {
+  const Anchored input(boxes, "boxes", 4, anchors);
+  const Coder coder(argument);
+  py::array_t<float> encodings({input.count, Coder::kColumns});
   float* out = encodings.mutable_data();
   py::gil_scoped_release release;
-  EncodeFasterRcnn(AsBoxes(boxes_array), AsBoxes(anchors_array), count, scales, out);
+  coder.Encode(AsBoxes(input.values), AsBoxes(input.anchors), input.count, out);
   return encodings;
 }
 
-py::array_t<float> PyDecodeBoxes(py::handle encodings, py::handle anchors,
-                                 const std::array<float, 4>& scale_factors) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats encodings_array = ReadArray<float>(encodings, "encodings", {count, 4});
-  const BoxScales scales = CheckedScales(scale_factors);
-  py::array_t<float> boxes({count, int64_t{4}});
+template <typename Coder>
+py::array_t<float> PyDecode(py::handle encodings, py::handle anchors,
+                            const typename Coder::Argument& argument) {
+  const Anchored input(encodings, "encodings", Coder::kColumns, anchors);
+  const Coder coder(argument);
+  py::array_t<float> boxes({input.count, int64_t{4}});
   Box* out = reinterpret_cast<Box*>(boxes.mutable_data());
   py::gil_scoped_release release;
-  DecodeFasterRcnn(encodings_array.data(), AsBoxes(anchors_array), count, scales, out);
+  coder.Decode(input.values.data(), AsBoxes(input.anchors), input.count, out);
   return boxes;
 }
 
 py::array_t<float> PyEncodeKeypoints(py::handle boxes, py::handle keypoints, py::handle anchors,
                                      const std::array<float, 4>& scale_factors) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats boxes_array = ReadArray<float>(boxes, "boxes", {count, 4});
-  const Floats keypoints_array = ReadArray<float>(keypoints, "keypoints", {count, kAny, 2});
+  const Anchored input(boxes, "boxes", 4, anchors);
+  const Floats keypoints_array = ReadArray<float>(keypoints, "keypoints", {input.count, kAny, 2});
   const int64_t num_keypoints = keypoints_array.shape(1);
   const BoxScales scales = CheckedScales(scale_factors);
-  py::array_t<float> encodings({count, 4 + 2 * num_keypoints});
+  py::array_t<float> encodings({input.count, 4 + 2 * num_keypoints});
   float* out = encodings.mutable_data();
   py::gil_scoped_release release;
-  EncodeKeypoints(AsBoxes(boxes_array), keypoints_array.data(), AsBoxes(anchors_array), count,
-                  num_keypoints, scales, out);
+  EncodeKeypoints(AsBoxes(input.values), keypoints_array.data(), AsBoxes(input.anchors),
+                  input.count, num_keypoints, scales, out);
   return encodings;
 }
 
 py::tuple PyDecodeKeypoints(py::handle encodings, py::handle anchors,
                             const std::array<float, 4>& scale_factors) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats encodings_array = ReadArray<float>(encodings, "encodings", {count, kAny});
-  const int64_t columns = encodings_array.shape(1);
-  Require(columns >= 4 && columns % 2 == 0, "encodings", Describe(encodings_array),
+  const Anchored input(encodings, "encodings", kAny, anchors);
+  const int64_t columns = input.values.shape(1);
+  Require(columns >= 4 && columns % 2 == 0, "encodings", Describe(input.values),
           "4 columns and 2 per keypoint");
   const BoxScales scales = CheckedScales(scale_factors);
   const int64_t num_keypoints = (columns - 4) / 2;
-  py::array_t<float> boxes({count, int64_t{4}});
-  py::array_t<float> keypoints({count, num_keypoints, int64_t{2}});
+  py::array_t<float> boxes({input.count, int64_t{4}});
+  py::array_t<float> keypoints({input.count, num_keypoints, int64_t{2}});
   Box* boxes_out = reinterpret_cast<Box*>(boxes.mutable_data());
   float* keypoints_out = keypoints.mutable_data();
   {
     py::gil_scoped_release release;
-    DecodeKeypoints(encodings_array.data(), AsBoxes(anchors_array), count, num_keypoints, scales,
+    DecodeKeypoints(input.values.data(), AsBoxes(input.anchors), input.count, num_keypoints, scales,
                     boxes_out, keypoints_out);
   }
   return py::make_tuple(boxes, keypoints);
-}
-
-// Of y, x and the side; see EncodeSquare().
-BoxScales SquareScales(const std::array<float, 3>& factors) {
-  return CheckedScales({factors[0], factors[1], factors[2], 1.0f});
-}
-
-py::array_t<float> PyEncodeSquares(py::handle boxes, py::handle anchors,
-                                   const std::array<float, 3>& scale_factors) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats boxes_array = ReadArray<float>(boxes, "boxes", {count, 4});
-  const BoxScales scales = SquareScales(scale_factors);
-  py::array_t<float> encodings({count, int64_t{3}});
-  float* out = encodings.mutable_data();
-  py::gil_scoped_release release;
-  EncodeSquare(AsBoxes(boxes_array), AsBoxes(anchors_array), count, scales, out);
-  return encodings;
-}
-
-py::array_t<float> PyDecodeSquares(py::handle encodings, py::handle anchors,
-                                   const std::array<float, 3>& scale_factors) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats encodings_array = ReadArray<float>(encodings, "encodings", {count, 3});
-  const BoxScales scales = SquareScales(scale_factors);
-  py::array_t<float> boxes({count, int64_t{4}});
-  Box* out = reinterpret_cast<Box*>(boxes.mutable_data());
-  py::gil_scoped_release release;
-  DecodeSquare(encodings_array.data(), AsBoxes(anchors_array), count, scales, out);
-  return boxes;
-}
-
-float CheckedStddev(float stddev) {
-  Require(stddev > 0 && std::isfinite(stddev), "stddev", stddev, "above 0");
-  return stddev;
-}
-
-py::array_t<float> PyEncodeMeanStddev(py::handle boxes, py::handle anchors, float stddev) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats boxes_array = ReadArray<float>(boxes, "boxes", {count, 4});
-  CheckedStddev(stddev);
-  py::array_t<float> encodings({count, int64_t{4}});
-  float* out = encodings.mutable_data();
-  py::gil_scoped_release release;
-  EncodeMeanStddev(AsBoxes(boxes_array), AsBoxes(anchors_array), count, stddev, out);
-  return encodings;
-}
-
-py::array_t<float> PyDecodeMeanStddev(py::handle encodings, py::handle anchors, float stddev) {
-  const Floats anchors_array = ReadArray<float>(anchors, "anchors", {kAny, 4});
-  const int64_t count = anchors_array.shape(0);
-  const Floats encodings_array = ReadArray<float>(encodings, "encodings", {count, 4});
-  CheckedStddev(stddev);
-  py::array_t<float> boxes({count, int64_t{4}});
-  Box* out = reinterpret_cast<Box*>(boxes.mutable_data());
-  py::gil_scoped_release release;
-  DecodeMeanStddev(encodings_array.data(), AsBoxes(anchors_array), count, stddev, out);
-  return boxes;
 }
 
 using Sides = std::pair<int64_t, int64_t>;
@@ -228,20 +217,21 @@ py::array_t<float> PySsdAnchors(const std::vector<Sides>& feature_maps, Sides im
 void BindBoxCoder(py::module_& module) {
   using py::arg;
   using py::kw_only;
-  module.def("encode_boxes", &PyEncodeBoxes, arg("boxes"), arg("anchors"), arg("scale_factors"));
-  module.def("decode_boxes", &PyDecodeBoxes, arg("encodings"), arg("anchors"),
+  module.def("encode_boxes", &PyEncode<FasterRcnnCoder>, arg("boxes"), arg("anchors"),
+             arg("scale_factors"));
+  module.def("decode_boxes", &PyDecode<FasterRcnnCoder>, arg("encodings"), arg("anchors"),
              arg("scale_factors"));
   module.def("encode_keypoints", &PyEncodeKeypoints, arg("boxes"), arg("keypoints"), arg("anchors"),
              arg("scale_factors"));
   module.def("decode_keypoints", &PyDecodeKeypoints, arg("encodings"), arg("anchors"),
              arg("scale_factors"));
-  module.def("encode_squares", &PyEncodeSquares, arg("boxes"), arg("anchors"),
+  module.def("encode_squares", &PyEncode<SquareCoder>, arg("boxes"), arg("anchors"),
              arg("scale_factors"));
-  module.def("decode_squares", &PyDecodeSquares, arg("encodings"), arg("anchors"),
+  module.def("decode_squares", &PyDecode<SquareCoder>, arg("encodings"), arg("anchors"),
              arg("scale_factors"));
-  module.def("encode_mean_stddev", &PyEncodeMeanStddev, arg("boxes"), arg("anchors"),
+  module.def("encode_mean_stddev", &PyEncode<MeanStddevCoder>, arg("boxes"), arg("anchors"),
              arg("stddev"));
-  module.def("decode_mean_stddev", &PyDecodeMeanStddev, arg("encodings"), arg("anchors"),
+  module.def("decode_mean_stddev", &PyDecode<MeanStddevCoder>, arg("encodings"), arg("anchors"),
              arg("stddev"));
   module.def("multiscale_grid_anchors", &PyMultiscaleGridAnchors, arg("feature_maps"),
              arg("image_size"), kw_only(), arg("min_level"), arg("anchor_scale"),

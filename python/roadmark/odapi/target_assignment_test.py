@@ -1,11 +1,13 @@
 """The native op in a model against the OD API's own target assignment of that model."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from roadmark.odapi import models, pipeline_config, target_assignment
+from roadmark.ops import tensorflow_ops
 
 import tensorflow as tf  # isort: skip - the door must be open first
 
@@ -81,3 +83,20 @@ def test_equals_the_graph_of_the_od_api(overrides):
 )
 def test_where_the_op_cannot_serve_it_says_why(name, overrides, says):
     assert says in target_assignment.use_native_op(build(name, *overrides))
+
+
+def test_without_the_library_it_names_the_file_and_the_command_that_builds_it(
+    monkeypatch, tmp_path
+):
+    absent = tmp_path / "_tensorflow_ops.so"
+    monkeypatch.setattr(
+        tensorflow_ops, "load", functools.partial(tensorflow_ops.load.__wrapped__, absent)
+    )
+    model = build("quickstart")
+    by_graph = model._assign_targets
+    assert target_assignment.use_native_op(model) == (
+        f"{absent}: the ops cannot be read, and TensorFlow {tf.__version__} is installed: No such "
+        "file or directory; build the ops for the installed one: "
+        "bazel build //python/roadmark/ops:tensorflow_ops"
+    )
+    assert model._assign_targets == by_graph, "the OD API's graph goes on"

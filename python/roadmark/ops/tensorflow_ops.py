@@ -16,7 +16,7 @@ from roadmark.ops.matcher import TargetAssignment
 
 _LIBRARY = Path(__file__).with_name("_tensorflow_ops.so")
 _BUILT_FOR = re.compile(rb"roadmark: built for TensorFlow ([\w.+-]+)")
-_BUILD = "build it for this one: bazel build //python/roadmark/ops:tensorflow_ops"
+_BUILD = "build the ops for the installed one: bazel build //python/roadmark/ops:tensorflow_ops"
 
 
 class BatchDetections(NamedTuple):
@@ -60,7 +60,8 @@ def load(path: Path = _LIBRARY) -> Any:
     try:
         match = _BUILT_FOR.search(path.read_bytes())
     except OSError as error:
-        raise UserError(str(path), f"the ops cannot be read: {error.strerror}", _BUILD) from None
+        problem = f"the ops cannot be read, and {found}: {error.strerror}"
+        raise UserError(str(path), problem, _BUILD) from None
     version = match[1].decode() if match else "an unknown version"
     if _minor(version) != _minor(tf.__version__):
         raise UserError(str(path), f"built for TensorFlow {version}, but {found}", _BUILD)

@@ -1,6 +1,7 @@
 """Training from records to checkpoints, at a tiny size: resumption, signals, restoring."""
 
 import dataclasses
+import functools
 import os
 import resource
 import signal
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from roadmark.errors import UserError
-from roadmark.odapi import checkpoints, pipeline_config
+from roadmark.odapi import checkpoints, pipeline_config, target_assignment
+from roadmark.ops import tensorflow_ops
 from roadmark.testing import small_records
 from roadmark.training import loop, metrics
 from roadmark.training.options import TrainOptions
@@ -196,6 +198,42 @@ def test_fine_tuning_tells_what_fitted(options, whole, capsys):
     assert f"{whole.checkpoint}: restored" in told
     (mismatch,) = [line for line in told.splitlines() if "another shape: " in line]
     assert "ClassHead (2 variables, such as (" in mismatch
+
+
+_BY_GRAPH = "targets are assigned by the OD API's graph"
+_ASSIGNED = ("localization", "classification")
+
+
+def _first_losses(options, whole, name, **changes):
+    """Those of a run of one step, and of the first of the whole run."""
+    run = loop.train(
+        dataclasses.replace(options, model_dir=whole.run.parent / name, steps=1, **changes)
+    ).run
+    return [
+        [float(metrics.read(folder / "metrics.csv")[0][f"{kind}_loss"]) for kind in _ASSIGNED]
+        for folder in (run, whole.run)
+    ]
+
+
+def test_with_the_op_turned_off_the_graph_gives_the_same_losses(
+    options, whole, monkeypatch, capsys
+):
+    monkeypatch.setattr(target_assignment, "use_native_op", lambda model: pytest.fail("asked for"))
+    by_graph, by_op = _first_losses(options, whole, "off", native_target_assignment=False)
+    np.testing.assert_allclose(by_graph, by_op, rtol=1e-5)
+    assert _BY_GRAPH not in capsys.readouterr().out, "it was asked for"
+
+
+def test_without_the_op_a_line_says_so_and_the_graph_gives_the_same_losses(
+    options, whole, monkeypatch, capsys, tmp_path
+):
+    absent = functools.partial(tensorflow_ops.load.__wrapped__, tmp_path / "absent.so")
+    monkeypatch.setattr(tensorflow_ops, "load", absent)
+    by_graph, by_op = _first_losses(options, whole, "absent")
+    np.testing.assert_allclose(by_graph, by_op, rtol=1e-5)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if _BY_GRAPH in line]
+    assert line.startswith(f"{_BY_GRAPH}: {tmp_path}/absent.so: the ops cannot be read")
+    assert line.endswith("bazel build //python/roadmark/ops:tensorflow_ops")
 
 
 def _untrained(run: Path, *overrides: str):
