@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -14,12 +15,14 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Logits per block, about: small enough that a block with one good candidate costs little, and for
-// a small matrix, that the first tier is a small part of it.
-constexpr int64_t kMinBlockLogits = 16, kMaxBlockLogits = 128;
-constexpr int64_t kBlocks = 1024;
-// Blocks that the first tier is taken from, and how much deeper each further tier goes.
+// a small matrix, that the first tier is a small part of it; large enough that there are few.
+constexpr int64_t kMinBlockLogits = 16, kMaxBlockLogits = 512;
+constexpr int64_t kBlocks = 2048;
+// Blocks that the first tier is taken from, about, and how much deeper each further tier goes.
 constexpr int64_t kFirstTierBlocks = 256;
 constexpr int64_t kTierGrowth = 8;
+// Where a tier ends is found from a sample of so many blocks, about.
+constexpr int64_t kSampledBlocks = 4096;
 
 int64_t BlockRows(int64_t rows, int64_t columns) {
   const int64_t logits = std::clamp(rows * columns / kBlocks, kMinBlockLogits, kMaxBlockLogits);
@@ -60,24 +63,53 @@ struct BlockMaxima {
     return largest;
   }
 
+  // Vectors by name: GCC takes a loop over 16 lanes apart before it gets to vectorising it.
   ROADMARK_KERNEL float OfMany(const float* __restrict values, int64_t length) {
-    float lanes[kLanes];
+    typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
+    // The processor fetches ahead by itself, but not far enough.
+    constexpr int64_t kAhead = 1024;
+    Lanes next, even = Lanes{} - kInfinity, odd = even;
+    int64_t i = 0;
+    for (; i + 2 * kLanes <= length; i += 2 * kLanes) {
+      __builtin_prefetch(values + i + kAhead);
+      __builtin_prefetch(values + i + kAhead + kLanes);
+      std::memcpy(&next, values + i, sizeof(next));
+      even = next > even ? next : even;
+      std::memcpy(&next, values + i + kLanes, sizeof(next));
+      odd = next > odd ? next : odd;
+    }
+    if (i + kLanes <= length) {
+      std::memcpy(&next, values + i, sizeof(next));
+      even = next > even ? next : even;
+    }
     // The last values once more: there is no remainder.
-    const float* last = values + length - kLanes;
-    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = Larger(last[lane], -kInfinity);
-    for (int64_t i = 0; i + kLanes < length; i += kLanes) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        lanes[lane] = Larger(values[i + lane], lanes[lane]);
-      }
+    std::memcpy(&next, values + length - kLanes, sizeof(next));
+    odd = next > odd ? next : odd;
+    even = odd > even ? odd : even;
+    return LargestOf<kLanes>(reinterpret_cast<const float*>(&even));
+  }
+
+  template <int kCount>
+  ROADMARK_KERNEL float LargestOf(const float* values) {
+    if constexpr (kCount == 1) {
+      return values[0];
+    } else {
+      typedef float Half __attribute__((vector_size(kCount / 2 * sizeof(float))));
+      Half low, high;
+      std::memcpy(&low, values, sizeof(low));
+      std::memcpy(&high, values + kCount / 2, sizeof(high));
+      low = high > low ? high : low;
+      return LargestOf<kCount / 2>(reinterpret_cast<const float*>(&low));
     }
-    for (int half = kLanes / 2; half > 0; half /= 2) {
-      for (int lane = 0; lane < half; ++lane) {
-        lanes[lane] = Larger(lanes[lane + half], lanes[lane]);
-      }
-    }
-    return lanes[0];
   }
 };
+
+// This loop vectorises: it is not ended at the first.
+bool AnyAtLeast(float lowest, const float* values, int64_t count) {
+  int any = 0;
+  for (int64_t i = 0; i < count; ++i) any |= values[i] >= lowest;
+  return any;
+}
 
 bool Better(const Candidate& a, const Candidate& b) { return a.key() < b.key(); }
 
@@ -161,14 +193,8 @@ float CandidateMatrix::LowestLogit(float score) const {
 bool CandidateMatrix::NextTier(std::vector<Candidate>* tier) {
   tier->clear();
   while (tier->empty() && !exhausted_) {
-    float floor = -kInfinity;
-    if (tier_blocks_ < static_cast<int64_t>(block_maxima_.size())) {
-      std::vector<float> maxima(block_maxima_);
-      const auto last = maxima.begin() + tier_blocks_;
-      std::nth_element(maxima.begin(), last, maxima.end(), std::greater<float>());
-      floor = ConvertScore(*last, converter_, multiplier_);
-      tier_blocks_ *= kTierGrowth;
-    }
+    const float floor = NextFloor();
+    tier_blocks_ *= kTierGrowth;
     exhausted_ = !(floor > threshold_);
     Gather(floor, floor_, tier);
     floor_ = floor;
@@ -178,14 +204,34 @@ bool CandidateMatrix::NextTier(std::vector<Candidate>* tier) {
   return !tier->empty();
 }
 
+// A score that about `tier_blocks_` blocks reach. -infinity if no more of them hold candidates.
+float CandidateMatrix::NextFloor() const {
+  const auto blocks = static_cast<int64_t>(block_maxima_.size());
+  const int64_t step = std::max<int64_t>(1, blocks / kSampledBlocks);
+  const float lowest_logit = LowestLogit(threshold_);
+  std::vector<float> maxima;
+  maxima.reserve(blocks / step + 1);
+  for (int64_t block = 0; block < blocks; block += step) {
+    if (block_maxima_[block] >= lowest_logit) maxima.push_back(block_maxima_[block]);
+  }
+  if (tier_blocks_ / step >= static_cast<int64_t>(maxima.size())) return -kInfinity;
+  const auto last = maxima.begin() + tier_blocks_ / step;
+  std::nth_element(maxima.begin(), last, maxima.end(), std::greater<float>());
+  return ConvertScore(*last, converter_, multiplier_);
+}
+
 // The candidates with a score in [floor, ceiling); the first tier has no ceiling.
 void CandidateMatrix::Gather(float floor, float ceiling, std::vector<Candidate>* tier) const {
   const float lowest_logit = LowestLogit(std::max(floor, threshold_));
+  const bool wide = columns_ - first_column_ >= 16;
   for (int64_t block = 0; block < static_cast<int64_t>(block_maxima_.size()); ++block) {
     if (!(block_maxima_[block] >= lowest_logit)) continue;
     const int64_t end = std::min(rows_, (block + 1) * block_rows_);
     for (int64_t row = block * block_rows_; row < end; ++row) {
       const float* logits = logits_ + row * columns_;
+      if (wide && !AnyAtLeast(lowest_logit, logits + first_column_, columns_ - first_column_)) {
+        continue;
+      }
       for (int64_t column = first_column_; column < columns_; ++column) {
         if (!(logits[column] >= lowest_logit)) continue;
         const float score = ConvertScore(logits[column], converter_, multiplier_);

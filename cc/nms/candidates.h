@@ -31,6 +31,7 @@ class CandidateMatrix {
 
  private:
   float LowestLogit(float score) const;
+  float NextFloor() const;
   void Gather(float floor, float ceiling, std::vector<Candidate>* tier) const;
 
   const float* logits_;
