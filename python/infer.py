@@ -17,13 +17,11 @@ docs/infer.md tells the rest.
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
 from roadmark import app, locations, manifest
-from roadmark.detections import Detections
 from roadmark.errors import UserError
-from roadmark.video import VideoResult, annotate_images, annotate_video
+from roadmark.video import ByModel, VideoResult, annotate_images, annotate_video
 from roadmark.video.annotate_images import find_images
 from roadmark.video.reader import VideoReader
 from roadmark.video.writer import check_output
@@ -59,16 +57,14 @@ def main() -> int:
     )
     print(f"model: {folder} ({detector.engine})", flush=True)
 
-    def detect(images: list[np.ndarray]) -> list[Detections]:
-        found = detector.detect(images, _SCORE_THRESHOLD.value)
-        return [one.select(np.isin(one.classes, wanted)) for one in found] if wanted else found
-
     listing = _listing(source, out)
+    look = ByModel(detector, _SCORE_THRESHOLD.value, wanted)
     if _VIDEO.value:
-        result = annotate_video(source, out, detect, names, listing, _BATCH_SIZE.value)
+        result = annotate_video(source, out, look, names, listing, _BATCH_SIZE.value)
         print(f"{out}: {result.frames} frames in {result.seconds:.1f} s{_damage(result)}")
+        _print_speed(result)
     else:
-        result = annotate_images(source, out, detect, names, listing, _BATCH_SIZE.value)
+        result = annotate_images(source, out, look.detect, names, listing, _BATCH_SIZE.value)
         print(f"{out}: {result.images} pictures")
     print(f"{listing}: {_summary(result.objects)}")
     return 0
@@ -118,6 +114,13 @@ def _wanted_ids(names: dict[int, str]) -> list[int]:
             known = ", ".join(sorted(ids))
             raise UserError("--classes", f"found {name!r}", f"this model knows: {known}")
     return [ids[name] for name in _CLASSES.value]
+
+
+def _print_speed(result: VideoResult) -> None:
+    from rich.console import Console
+
+    Console(highlight=False).print(result.speed.to_table())
+    print(f"{result.speed.fps:.1f} frames/s; bottleneck: {result.speed.bottleneck}")
 
 
 def _damage(result: VideoResult) -> str:

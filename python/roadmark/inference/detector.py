@@ -12,10 +12,23 @@ from roadmark.detections import Detections
 from roadmark.inference import engine as engines
 from roadmark.manifest import ONE_STAGE, Manifest
 from roadmark.ops.postprocess import postprocess
-from roadmark.ops.preprocess import preprocess, resized_size
+from roadmark.ops.preprocess import YuvPicture, preprocess, resized_size
 
 ANCHORS_FILE = "anchors.npy"
 _DLPACK_CPU = 1  # kDLCPU in dlpack.h.
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """A batch that is ready for the network.
+
+    Attributes:
+        arrays: By the names in the manifest's `input`.
+        sizes: `(height, width)` in pixels of each original picture.
+    """
+
+    arrays: dict[str, np.ndarray]
+    sizes: tuple[tuple[int, int], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +99,12 @@ class Detector:
         return cls(description, loaded, anchors)
 
     def detect(
-        self, images: Sequence[np.ndarray], score_threshold: float = 0.0
+        self, images: Sequence[np.ndarray | YuvPicture], score_threshold: float = 0.0
     ) -> list[Detections]:
         """Finds objects in one batch of pictures.
 
         Args:
-            images: uint8 `[H, W, 3]` RGB each; sizes may differ.
+            images: uint8 `[H, W, 3]` RGB each, or the planes of video frames; sizes may differ.
             score_threshold: Drops objects with this score or less.
 
         Returns:
@@ -99,15 +112,29 @@ class Detector:
         """
         return self.result(self.submit(images), score_threshold)
 
-    def submit(self, images: Sequence[np.ndarray]) -> Submitted:
+    def submit(self, images: Sequence[np.ndarray | YuvPicture]) -> Submitted:
         """Pre-processes a batch and hands it to the engine, without waiting for the outputs."""
+        return self.start(self.preprocess(images))
+
+    def preprocess(
+        self, images: Sequence[np.ndarray | YuvPicture], out: np.ndarray | None = None
+    ) -> Inputs:
+        """Makes the network's inputs of one batch; see `roadmark.ops.preprocess`."""
         spec = self.manifest.input
         sizes = tuple(image.shape[:2] for image in images)
-        inputs = {spec.name: preprocess(images, spec)}
+        arrays = {spec.name: preprocess(images, spec, out)}
         if spec.true_shapes_name:
             shapes = [(*resized_size(spec, *size), 3) for size in sizes]
-            inputs[spec.true_shapes_name] = np.array(shapes, np.int32)
-        return Submitted(self.engine.submit(inputs), sizes)
+            arrays[spec.true_shapes_name] = np.array(shapes, np.int32)
+        return Inputs(arrays, sizes)
+
+    def start(self, inputs: Inputs) -> Submitted:
+        """Hands a batch to the engine, without waiting for the outputs.
+
+        Args:
+            inputs: Must stay untouched until `outputs` has returned.
+        """
+        return Submitted(self.engine.submit(inputs.arrays), inputs.sizes)
 
     def result(self, submitted: Submitted, score_threshold: float = 0.0) -> list[Detections]:
         """Waits for a submitted batch and post-processes it; see `detect`."""
@@ -121,16 +148,16 @@ class Detector:
     def postprocess(
         self,
         outputs: Mapping[str, np.ndarray],
-        submitted: Submitted,
+        batch: Submitted | Inputs,
         score_threshold: float = 0.0,
     ) -> list[Detections]:
-        """Post-processes raw outputs of a submitted batch; see `detect`."""
+        """Post-processes raw outputs of a batch; see `detect`."""
         return postprocess(
             outputs,
             self.anchors,
             self.manifest.postprocess,
             self.manifest.input,
-            submitted.sizes,
+            batch.sizes,
             score_threshold,
         )
 

@@ -15,8 +15,8 @@ from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.ops import annotate
 from roadmark.progress import Meter, track
-from roadmark.video.annotate_video import Detect
 from roadmark.video.detections_file import DetectionsFile
+from roadmark.video.frame_detector import Detect
 from roadmark.video.partial import Report, print_report, refusing_disk, whole_or_partial
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")

@@ -4,18 +4,20 @@ import collections
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import av
 
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.ops import annotate
 from roadmark.progress import Meter, track
 from roadmark.video import yuv_frame
-from roadmark.video.colour import Colour
 from roadmark.video.detections_file import DetectionsFile
+from roadmark.video.frame_detector import FrameDetector
+from roadmark.video.frame_pool import FramePool
 from roadmark.video.partial import (
     Report,
     partial_path,
@@ -23,11 +25,14 @@ from roadmark.video.partial import (
     refusing_disk,
     whole_or_partial,
 )
+from roadmark.video.pipeline import Pipeline, Stage
 from roadmark.video.reader import Frame, VideoReader
+from roadmark.video.speed import Speed
 from roadmark.video.writer import VideoWriter, check_output
 
-Detect = Callable[[list[np.ndarray]], list[Detections]]
-"""Takes uint8 `[H, W, 3]` RGB images of one batch, gives one `Detections` per image."""
+# Frames under way: enough for every stage to have work, few enough for 4K (12 MB each).
+_FRAMES_IN_FLIGHT = 12
+_LEAST_BATCHES_IN_FLIGHT = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +45,8 @@ class VideoResult:
         skipped: Damaged packets that could not be decoded and are missing from the result.
         concealed: Damaged frames that the decoder patched up; they are in the result.
         seconds: Wall time from the first frame to the verified file.
+        first_frame_s: Wall time from the call to the first frame that the encoder has taken.
+        speed: What took how long.
     """
 
     frames: int
@@ -47,32 +54,34 @@ class VideoResult:
     skipped: int
     concealed: int
     seconds: float
+    first_frame_s: float
+    speed: Speed
 
 
 def annotate_video(
     source: str | Path,
     out: str | Path,
-    detect: Detect,
+    detector: FrameDetector,
     names: Mapping[int, str],
     detections: str | Path | None = None,
     batch_size: int = 1,
     report: Report = print_report,
 ) -> VideoResult:
-    """Draws what `detect` finds on every frame of a video.
+    """Draws what `detector` finds on every frame of a video.
 
-    Frames are read, drawn on and written in turn; memory does not depend on the length. Only
-    `detect` sees RGB: drawing is done on the samples of the video, and those that it does not touch
-    reach the encoder as they were decoded. Times,
-    frame rate, pixel shape, colours and sound stay as they are; a rotated clip is turned upright.
-    A packet that cannot be decoded is skipped and counted.
+    Decoding, the steps of the detector, drawing and encoding overlap, each in a thread of its own;
+    memory does not depend on the length. The detector looks at the samples of the video, drawing
+    changes them in place, and those that it does not touch reach the encoder as they were decoded.
+    Times, frame rate, pixel shape, colours and sound stay as they are; a rotated clip is turned
+    upright. A packet that cannot be decoded is skipped and counted.
 
     Args:
         source: A video in any format that FFmpeg reads.
         out: The file to write: .mp4, .mov, .mkv or .webm. It appears complete and verified.
-        detect: Finds the objects in a batch of frames.
+        detector: Finds the objects in a batch of frames.
         names: Class name by id.
         detections: Also writes all detections here, .json or .csv (see `DetectionsFile`).
-        batch_size: Frames per call of `detect`.
+        batch_size: Frames that the detector is given at a time; at the end there may be fewer.
         report: Takes notices for the user.
 
     Returns:
@@ -86,70 +95,147 @@ def annotate_video(
     source, out = Path(source), Path(out)
     check_output(out)
     files = [out] if detections is None else [out, Path(detections)]
+    called, pool = time.monotonic(), FramePool()
     with (
-        VideoReader(source) as reader,
+        VideoReader(source, pool) as reader,
         refusing_disk(out),
         whole_or_partial(files, report) as temporary,
     ):
         if out.exists() and out.samefile(source):
             raise UserError(out, "is the source itself", "choose another name with --out")
+        detector.warm_up([reader.first_frame] * batch_size)
         begin = time.monotonic()
         with contextlib.ExitStack() as stack:
             writer = VideoWriter(temporary[0], reader.info, reader.sound, report)
             stack.enter_context(writer)
             listings = [stack.enter_context(DetectionsFile(t, names)) for t in temporary[1:]]
             meter = stack.enter_context(track("annotating", reader.info.frames, "frames"))
-            output = _Output(source.name, names, reader.info.colour, writer, listings, meter)
-            _annotate(reader, output, detect, batch_size)
+            output = _Output(reader, names, writer, listings, meter, pool)
+            speed = _annotate(reader, output, detector, batch_size)
+            for listing in listings:
+                listing.describe({"speed": speed.to_dict()})
             _require_whole(reader, out)
         writer.verify(out)
     return VideoResult(
-        writer.frames, output.objects, reader.skipped, reader.concealed, time.monotonic() - begin
+        writer.frames,
+        output.objects,
+        reader.skipped,
+        reader.concealed,
+        time.monotonic() - begin,
+        output.first_frame_at - called,
+        speed,
     )
 
 
 @dataclasses.dataclass
-class _Output:
-    """Where the frames of one video go."""
+class _Batch:
+    """Frames that the detector is given together, and the sound between them.
 
-    file_name: str
+    Attributes:
+        items: Frames and packets of sound, in the order of the source.
+        inputs: Of the detector.
+        outputs: Of the detector.
+        found: What is in each frame.
+    """
+
+    items: list[Frame | av.Packet] = dataclasses.field(default_factory=list)
+    inputs: Any = None
+    outputs: Any = None
+    found: Sequence[Detections] = ()
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [item for item in self.items if isinstance(item, Frame)]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def _batches(reader: VideoReader, size: int) -> Iterator[_Batch]:
+    batch = _Batch()
+    for item in reader:
+        batch.items.append(item)
+        if isinstance(item, Frame) and len(batch) == size:
+            yield batch
+            batch = _Batch()
+    if batch.items:
+        yield batch
+
+
+def _annotate(
+    reader: VideoReader, output: "_Output", detector: FrameDetector, batch_size: int
+) -> Speed:
+    looking = _Looking(detector)
+    stages = (
+        Stage("pre-process", looking.preprocess),
+        Stage("infer", looking.infer),
+        Stage("post-process", looking.postprocess),
+        Stage("draw", output.draw),
+        Stage("encode", output.write),
+    )
+    in_flight = max(_LEAST_BATCHES_IN_FLIGHT, _FRAMES_IN_FLIGHT // batch_size)
+    return Pipeline("decode", stages, in_flight).run(_batches(reader, batch_size))
+
+
+@dataclasses.dataclass
+class _Looking:
+    """The stages that find objects."""
+
+    detector: FrameDetector
+
+    def preprocess(self, batch: _Batch) -> _Batch:
+        if batch.frames:
+            batch.inputs = self.detector.preprocess(batch.frames)
+        return batch
+
+    def infer(self, batch: _Batch) -> _Batch:
+        if batch.frames:
+            batch.outputs = self.detector.infer(batch.inputs)
+        return batch
+
+    def postprocess(self, batch: _Batch) -> _Batch:
+        if batch.frames:
+            batch.found = self.detector.postprocess(batch.inputs, batch.outputs)
+        batch.inputs = batch.outputs = None
+        return batch
+
+
+@dataclasses.dataclass
+class _Output:
+    """The stages that draw and write, and where the frames of one video go."""
+
+    reader: VideoReader
     names: Mapping[int, str]
-    colour: Colour
     writer: VideoWriter
     listings: list[DetectionsFile]
     meter: Meter
+    pool: FramePool
     objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    first_frame_at: float = 0.0
 
-    def add(self, frame: Frame, found: Detections) -> None:
-        size = frame.image.shape[:2]
-        planes, colour = yuv_frame.planes(frame.yuv), self.colour
-        picture = annotate.Yuv420(planes, colour.luma_weights, colour.full_range)
-        annotate.draw(picture, found, self.names)
+    def draw(self, batch: _Batch) -> _Batch:
+        for frame, found in zip(batch.frames, batch.found, strict=True):
+            planes, colour = yuv_frame.planes(frame.yuv), frame.colour
+            picture = annotate.Yuv420(planes, colour.luma_weights, colour.full_range)
+            annotate.draw(picture, found, self.names)
+        return batch
+
+    def write(self, batch: _Batch) -> None:
+        found = iter(batch.found)
+        for item in batch.items:
+            if isinstance(item, Frame):
+                self._add(item, next(found))
+            else:
+                self.writer.copy_sound(item, self.reader.start_of(item.stream))
+
+    def _add(self, frame: Frame, found: Detections) -> None:
         self.writer.write(frame.yuv, frame.pts)
+        self.first_frame_at = self.first_frame_at or time.monotonic()
         for listing in self.listings:
-            listing.add(self.file_name, size, found, frame.index, frame.time_s)
+            listing.add(self.reader.path.name, frame.size, found, frame.index, frame.time_s)
         self.objects.update(annotate.class_name(self.names, id_) for id_ in found.classes)
+        self.pool.give_back(frame.yuv)
         self.meter.advance()
-
-
-def _annotate(reader: VideoReader, output: _Output, detect: Detect, batch_size: int) -> None:
-    batch: list[Frame] = []
-    for item in reader:
-        if not isinstance(item, Frame):
-            output.writer.copy_sound(item, reader.start_of(item.stream))
-            continue
-        batch.append(item)
-        if len(batch) == batch_size:
-            _annotate_batch(batch, output, detect)
-            batch = []
-    if batch:
-        _annotate_batch(batch, output, detect)
-
-
-def _annotate_batch(batch: list[Frame], output: _Output, detect: Detect) -> None:
-    found = detect([frame.image for frame in batch])
-    for frame, detections in zip(batch, found, strict=True):
-        output.add(frame, detections)
 
 
 def _require_whole(reader: VideoReader, out: Path) -> None:

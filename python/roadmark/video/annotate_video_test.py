@@ -14,7 +14,7 @@ import pytest
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.testing import clips, street_data
-from roadmark.video import annotate_video, writer, yuv_frame
+from roadmark.video import ByFunction, annotate_video, writer, yuv_frame
 
 _NAMES = {1: "square"}
 
@@ -61,7 +61,7 @@ def names_in(folder):
 def test_every_frame_shows_its_own_box(tmp_path, batch_size):
     source = clips.make(tmp_path / "a.mp4", size=(192, 128), options={"crf": "5"})
     out, listing = tmp_path / "out.mp4", tmp_path / "out.json"
-    result = annotate_video(source, out, white_square, _NAMES, listing, batch_size)
+    result = annotate_video(source, out, ByFunction(white_square), _NAMES, listing, batch_size)
     assert result.frames == 24
     assert result.objects == collections.Counter(square=24)
     assert (result.skipped, result.concealed) == (0, 0)
@@ -79,7 +79,7 @@ def test_every_frame_shows_its_own_box(tmp_path, batch_size):
 
 def test_without_detections_the_picture_stays_as_it_was(tmp_path):
     source = clips.make(tmp_path / "a.mp4", size=(192, 128), sound="aac")
-    annotate_video(source, tmp_path / "out.mp4", nothing, _NAMES)
+    annotate_video(source, tmp_path / "out.mp4", ByFunction(nothing), _NAMES)
     for before, after in zip(pictures(source), pictures(tmp_path / "out.mp4"), strict=True):
         difference = after.astype(int) - before
         assert abs(difference.mean()) < 0.7
@@ -90,7 +90,7 @@ def test_without_detections_the_picture_stays_as_it_was(tmp_path):
 def test_samples_under_no_drawing_reach_the_encoder_as_they_were_decoded(tmp_path, monkeypatch):
     monkeypatch.setitem(writer._OPTIONS, "libx264", {"qp": "0", "preset": "ultrafast"})
     source = clips.make(tmp_path / "a.mp4", size=(192, 128), options={"crf": "5"})
-    annotate_video(source, tmp_path / "out.mp4", white_square, _NAMES)
+    annotate_video(source, tmp_path / "out.mp4", ByFunction(white_square), _NAMES)
     for index, (before, after) in enumerate(
         zip(stored(source), stored(tmp_path / "out.mp4"), strict=True)
     ):
@@ -105,7 +105,7 @@ def test_samples_under_no_drawing_reach_the_encoder_as_they_were_decoded(tmp_pat
 
 def test_corrupt_packet_is_skipped_and_counted(tmp_path):
     source = clips.damage(clips.make(tmp_path / "a.mp4", sound="aac"), 11)
-    result = annotate_video(source, tmp_path / "out.mp4", nothing, _NAMES)
+    result = annotate_video(source, tmp_path / "out.mp4", ByFunction(nothing), _NAMES)
     assert (result.skipped, result.frames) == (1, 23)
     assert len(times(tmp_path / "out.mp4")) == 23
     assert times(tmp_path / "out.mp4")[-1] == pytest.approx(23 * 1001 / 30000, abs=1e-5)
@@ -115,7 +115,9 @@ def test_truncated_video_leaves_a_playable_part_and_nothing_else(tmp_path):
     source = clips.make(tmp_path / "a.mp4", container_options={"movflags": "faststart"})
     clips.truncate(source, 16)
     with pytest.raises(UserError) as caught:
-        annotate_video(source, tmp_path / "b.mp4", nothing, _NAMES, tmp_path / "b.json", 4)
+        annotate_video(
+            source, tmp_path / "b.mp4", ByFunction(nothing), _NAMES, tmp_path / "b.json", 4
+        )
     assert names_in(tmp_path) == ["a.mp4", "b.partial.json", "b.partial.mp4"]
     line = str(caught.value)
     assert "the stream ends at" in line
@@ -128,14 +130,14 @@ def test_truncated_video_leaves_a_playable_part_and_nothing_else(tmp_path):
 def test_name_with_a_time_in_it_is_a_file_name(tmp_path, monkeypatch):
     clips.make(tmp_path / "a.mp4").rename(tmp_path / "12:30:00.mp4")
     monkeypatch.chdir(tmp_path)
-    annotate_video("12:30:00.mp4", "12:30:00.annotated.mp4", nothing, _NAMES)
+    annotate_video("12:30:00.mp4", "12:30:00.annotated.mp4", ByFunction(nothing), _NAMES)
     assert names_in(tmp_path) == ["12:30:00.annotated.mp4", "12:30:00.mp4"]
 
 
 def test_whole_video_removes_the_part_of_an_earlier_attempt(tmp_path):
     source = clips.make(tmp_path / "a.mp4")
     (tmp_path / "out.partial.mp4").write_bytes(b"old")
-    annotate_video(source, tmp_path / "out.mp4", nothing, _NAMES)
+    annotate_video(source, tmp_path / "out.mp4", ByFunction(nothing), _NAMES)
     assert names_in(tmp_path) == ["a.mp4", "out.mp4"]
 
 
@@ -143,7 +145,7 @@ _SLOW_PROGRAM = """
 import sys, time
 from roadmark import app
 from roadmark.detections import Detections
-from roadmark.video import annotate_video
+from roadmark.video import ByFunction, annotate_video
 
 def slowly(images):
     print("batch", flush=True)
@@ -151,7 +153,7 @@ def slowly(images):
     return [Detections.empty()] * len(images)
 
 def main():
-    annotate_video(sys.argv[0], "out.mp4", slowly, {}, "out.json")
+    annotate_video(sys.argv[0], "out.mp4", ByFunction(slowly), {}, "out.json")
 
 sys.argv = sys.argv[1:]
 app.run(main)
@@ -189,7 +191,9 @@ def test_error_of_the_detector_surfaces_as_it_is(tmp_path):
         raise ZeroDivisionError("of the detector")
 
     with pytest.raises(ZeroDivisionError, match="of the detector"):
-        annotate_video(clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4", broken, _NAMES)
+        annotate_video(
+            clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4", ByFunction(broken), _NAMES
+        )
     assert names_in(tmp_path) == ["a.mp4"]
 
 
@@ -200,7 +204,7 @@ def test_file_that_may_not_grow_is_one_line_and_leaves_nothing(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, before[1]))
     try:
         with pytest.raises(UserError, match=r"out\.mp4: cannot be written: .+; free some space"):
-            annotate_video(source, tmp_path / "out.mp4", nothing, _NAMES)
+            annotate_video(source, tmp_path / "out.mp4", ByFunction(nothing), _NAMES)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert names_in(tmp_path) == ["a.mp4"]
@@ -218,7 +222,7 @@ def test_file_that_may_not_grow_is_one_line_and_leaves_nothing(tmp_path):
 def test_wrong_names_are_one_line_and_leave_nothing(tmp_path, source, out, says):
     clip = clips.make(tmp_path / "a.mp4").read_bytes()
     with pytest.raises(UserError, match=says):
-        annotate_video(tmp_path / source, tmp_path / out, nothing, _NAMES)
+        annotate_video(tmp_path / source, tmp_path / out, ByFunction(nothing), _NAMES)
     assert names_in(tmp_path) == ["a.mp4"]
     assert (tmp_path / "a.mp4").read_bytes() == clip
 
@@ -233,7 +237,7 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
         resident.append(psutil.Process().memory_info().rss)
         return white_square(images)
 
-    annotate_video(source, tmp_path / "out.mp4", watch, _NAMES, tmp_path / "out.json")
+    annotate_video(source, tmp_path / "out.mp4", ByFunction(watch), _NAMES, tmp_path / "out.json")
     # 200 frames of 320x240 are 46 MB.
     assert resident[299] - resident[99] < 15e6
 
@@ -247,6 +251,6 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path):
 )
 def test_real_clips_keep_their_times(tmp_path, clip, frames):
     source = street_data.folder("videos") / clip
-    result = annotate_video(source, tmp_path / "out.mp4", nothing, _NAMES)
+    result = annotate_video(source, tmp_path / "out.mp4", ByFunction(nothing), _NAMES)
     assert result.frames == frames
     np.testing.assert_allclose(times(tmp_path / "out.mp4"), times(source), atol=1e-6)

@@ -1,4 +1,4 @@
-"""YUV to RGB, for the model, and to the yuv420p that is drawn on and encoded.
+"""Any format to the yuv420p that is looked at, drawn on and encoded; YUV to RGB for who needs it.
 
 A decoded frame says which matrix and range its samples use; converting with another one shifts
 every colour. Samples that are yuv420p already are taken as they are.
@@ -10,7 +10,9 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+from roadmark.ops.preprocess import BT601, BT709
 from roadmark.video import yuv_frame
+from roadmark.video.frame_pool import FramePool
 
 # Rounds properly and keeps full chroma resolution. The fast default darkens every frame by about
 # one grey level per round trip.
@@ -35,6 +37,7 @@ _LUMA_WEIGHTS = {
     Colorspace.SMPTE240M: (0.212, 0.087),
     Colorspace.BT2020: (0.2627, 0.0593),
 }
+_MODEL_MATRICES = {Colorspace.ITU601: BT601, Colorspace.ITU709: BT709}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +87,14 @@ class Colour:
             interpolation=_EXACT,
         )
 
-    def to_yuv420p(self, frame: av.VideoFrame, quarter_turns: int = 0) -> av.VideoFrame:
+    def to_yuv420p(
+        self, frame: av.VideoFrame, pool: FramePool, quarter_turns: int = 0
+    ) -> av.VideoFrame:
         """The frame as yuv420p in memory of its own, which the decoder does not look at again.
 
         Args:
             frame: Of any format. The samples of yuv420p stay as they are.
+            pool: Gives the memory.
             quarter_turns: How often to turn it by 90 degrees, counterclockwise.
         """
         if frame.format.name not in yuv_frame.SAME_LAYOUT:
@@ -102,7 +108,8 @@ class Colour:
             )
         turned = [np.rot90(plane, quarter_turns) for plane in yuv_frame.planes(frame)]
         height, width = turned[0].shape
-        copy = yuv_frame.new(turned, width, height)
+        copy = pool.take(width, height)
+        yuv_frame.fill(copy, turned)
         self.tag(copy)
         return copy
 
@@ -110,6 +117,11 @@ class Colour:
         """Has a frame say these colours, or an encoder write them into its stream."""
         what.colorspace, what.color_range = self.matrix, self._range
         what.color_primaries, what.color_trc = self.primaries, self.transfer
+
+    @property
+    def model_matrix(self) -> str | None:
+        """The matrix by its name in `roadmark.ops.preprocess`; None for one that it lacks."""
+        return _MODEL_MATRICES.get(self.conversion)
 
     @property
     def luma_weights(self) -> tuple[float, float]:

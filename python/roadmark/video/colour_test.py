@@ -4,6 +4,7 @@ import pytest
 from av.video.reformatter import ColorRange
 
 from roadmark.video.colour import Colour
+from roadmark.video.frame_pool import FramePool
 
 # Luma coefficients (red, blue) of H.273: BT.709, BT.601, BT.2020.
 _LUMA = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
@@ -55,7 +56,7 @@ def test_what_is_not_drawn_on_keeps_its_colour_and_its_tags(matrix, full):
     frame = flat((120, 118, 138), size=(128, 96), matrix=matrix, full=full)
     frame.planes[0].update(smooth.astype(np.uint8).tobytes())
     colour = Colour.of(frame)
-    back = colour.to_yuv420p(frame)
+    back = colour.to_yuv420p(frame, FramePool())
     np.testing.assert_array_equal(back.to_ndarray(), frame.to_ndarray())
     assert (back.colorspace, back.color_range) == (frame.colorspace, frame.color_range)
 
@@ -63,7 +64,7 @@ def test_what_is_not_drawn_on_keeps_its_colour_and_its_tags(matrix, full):
 def test_rgb_sources_become_bt709_in_limited_range():
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (200, 40, 90), np.uint8), "rgb24")
     colour = Colour.of(frame)
-    yuv = colour.to_yuv420p(frame)
+    yuv = colour.to_yuv420p(frame, FramePool())
     assert (yuv.colorspace, yuv.color_range) == (1, ColorRange.MPEG)
     found = [plane[0] for plane in map(bytes, yuv.planes)]
     np.testing.assert_allclose(by_the_formula(found, 1, False), (200, 40, 90), atol=3)

@@ -35,7 +35,8 @@ class DetectionsFile:
     JSON is a COCO data set with scores: `images` (of a video: one per frame, with `frame_index`
     and `time_s`), `categories`, and `annotations` with `bbox` as `[x, y, width, height]` in
     pixels, and `segmentation` as run-length encoding where there are masks
-    (https://cocodataset.org/#format-data). CSV has one row per object.
+    (https://cocodataset.org/#format-data); `info` holds what `describe` was given. CSV has one
+    row per object.
 
     Args:
         path: Where to write; the suffix, .json or .csv, chooses the format.
@@ -56,6 +57,10 @@ class DetectionsFile:
         trace: TracebackType | None,
     ) -> None:
         self._rows.close()
+
+    def describe(self, info: Mapping[str, Any]) -> None:
+        """Has facts about the whole run stand in `info`; CSV has no place for them."""
+        self._rows.info = dict(info)
 
     def add(
         self,
@@ -82,6 +87,7 @@ class DetectionsFile:
 
 class _CsvRows:
     def __init__(self, path: Path, names: Mapping[int, str]) -> None:
+        self.info: dict[str, Any] = {}
         self._names = names
         self._file = path.open("w", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, _COLUMNS, extrasaction="ignore")
@@ -107,6 +113,7 @@ class _CocoJson:
     """Images go to the file, annotations to a second one that is appended when it is closed."""
 
     def __init__(self, path: Path, names: Mapping[int, str]) -> None:
+        self.info: dict[str, Any] = {}
         self._files = contextlib.ExitStack()
         self._file = self._files.enter_context(path.open("w", encoding="utf-8"))
         self._annotations = self._files.enter_context(
@@ -129,7 +136,7 @@ class _CocoJson:
             self._file.write('],\n"annotations": [')
             self._annotations.seek(0)
             shutil.copyfileobj(self._annotations, self._file)
-            self._file.write("]}\n")
+            self._file.write('],\n"info": ' + json.dumps(self.info) + "}\n")
 
 
 def _append(file: Any, entry: dict[str, Any], number: int) -> None:

@@ -13,8 +13,11 @@ from av.format import Flags
 from av.stream import Disposition
 
 from roadmark.errors import UserError
+from roadmark.ops.preprocess import YuvPicture
+from roadmark.video import yuv_frame
 from roadmark.video.clock import Clock
 from roadmark.video.colour import Colour
+from roadmark.video.frame_pool import FramePool
 
 _GIF_TRAILER = b";"
 # FFmpeg reads text as a film of a terminal, and a picture as a film of one frame.
@@ -54,15 +57,33 @@ class Frame:
         index: Position among the frames that could be decoded, from 0.
         pts: Presentation time in ticks of `VideoInfo.time_base`; strictly increasing.
         time_s: Presentation time in seconds.
-        image: uint8 `[H, W, 3]` RGB, upright: what the model sees.
-        yuv: The same picture as yuv420p, upright, in memory of its own: to be drawn on and encoded.
+        yuv: yuv420p, upright, in memory of its own: to be looked at, drawn on and encoded.
+        colour: What the samples mean.
     """
 
     index: int
     pts: int
     time_s: float
-    image: np.ndarray
     yuv: av.VideoFrame
+    colour: Colour
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.yuv.height, self.yuv.width
+
+    @property
+    def image(self) -> np.ndarray:
+        """uint8 `[H, W, 3]` RGB of what `yuv` shows now; made anew each time."""
+        return self.colour.to_rgb(self.yuv)
+
+    @property
+    def picture(self) -> np.ndarray | YuvPicture:
+        """For the model: the samples themselves, or RGB where their matrix asks for that."""
+        matrix = self.colour.model_matrix
+        if matrix is None:
+            return self.image
+        return YuvPicture(yuv_frame.planes(self.yuv), matrix, self.colour.full_range)
 
 
 class VideoReader:
@@ -81,12 +102,17 @@ class VideoReader:
         concealed: Frames that the decoder had to patch up, so far.
         stopped: None, or in words why the stream ended early; set when the iteration has ended.
 
+    Args:
+        path: The video.
+        pool: Where the memory of frames comes from, and goes back when they are written.
+
     Raises:
         UserError: No such file, not a video, or nothing in it can be decoded.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, pool: FramePool | None = None) -> None:
         self.path = Path(path)
+        self._pool = pool or FramePool()
         self.skipped = self.concealed = 0
         self.stopped: str | None = None
         self._ends_damaged = False
@@ -114,6 +140,11 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame | av.Packet]:
         return itertools.chain(self._first, self._items)
 
+    @property
+    def first_frame(self) -> Frame:
+        """The first frame of the video, which iterating yields too."""
+        return next(item for item in self._first if isinstance(item, Frame))
+
     def start_of(self, stream: av.stream.Stream) -> int:
         """The tick of `stream` that is second 0 of the video.
 
@@ -135,7 +166,7 @@ class VideoReader:
         )
 
     def _describe(self, first: Frame) -> VideoInfo:
-        height, width = first.image.shape[:2]
+        height, width = first.size
         return VideoInfo(
             width=width,
             height=height,
@@ -169,13 +200,12 @@ class VideoReader:
                 longest = max(longest, seconds - previous)
             previous = seconds
             end = seconds + (item.duration * self._stream.time_base or 1 / self._rate)
-            yield Frame(index, pts, float(seconds), *self._upright(item))
+            yield Frame(index, pts, float(seconds), self._upright(item), self._colour)
         self.stopped = self.stopped or self._missing_end(end, longest)
 
-    def _upright(self, frame: av.VideoFrame) -> tuple[np.ndarray, av.VideoFrame]:
+    def _upright(self, frame: av.VideoFrame) -> av.VideoFrame:
         quarter_turns = round(frame.rotation / 90) % 4
-        image = np.ascontiguousarray(np.rot90(self._colour.to_rgb(frame), quarter_turns))
-        return image, self._colour.to_yuv420p(frame, quarter_turns)
+        return self._colour.to_yuv420p(frame, self._pool, quarter_turns)
 
     def _decode(self) -> Iterator[av.VideoFrame | av.Packet]:
         size = None

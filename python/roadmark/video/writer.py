@@ -166,7 +166,8 @@ class VideoWriter:
         width, height = self._stream.width, self._stream.height
         if (picture.width, picture.height) == (width, height):
             return picture
-        padded = yuv_frame.new(yuv_frame.planes(picture), width, height)
+        padded = av.VideoFrame(width, height, yuv_frame.FORMAT)
+        yuv_frame.fill(padded, yuv_frame.planes(picture))
         self._source.colour.tag(padded)
         return padded
 

@@ -19,22 +19,19 @@ def planes(frame: av.VideoFrame) -> tuple[np.ndarray, ...]:
     return tuple(_samples(plane) for plane in frame.planes)
 
 
-def new(samples: Sequence[np.ndarray], width: int, height: int) -> av.VideoFrame:
-    """A yuv420p frame with memory of its own.
+def fill(frame: av.VideoFrame, samples: Sequence[np.ndarray]) -> None:
+    """Writes samples into a yuv420p frame.
 
     Args:
+        frame: yuv420p.
         samples: Y, Cb and Cr, as `planes` gives them. Where they are smaller than the frame, their
             last row and column are repeated.
-        width: Of the frame, in pixels.
-        height: Of the frame, in pixels.
     """
-    frame = av.VideoFrame(width, height, FORMAT)
     for source, target in zip(samples, planes(frame), strict=True):
         rows, columns = source.shape
         target[:rows, :columns] = source
         target[rows:, :columns] = source[-1:]
         target[:, columns:] = target[:, columns - 1 : columns]
-    return frame
 
 
 def _samples(plane: av.video.plane.VideoPlane) -> np.ndarray:

@@ -1,0 +1,108 @@
+"""The detector's part in a video, in steps that overlap with those of other frames."""
+
+import collections
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from roadmark.detections import Detections
+from roadmark.inference.detector import Detector, Inputs
+from roadmark.video.reader import Frame
+
+Detect = Callable[[list[np.ndarray]], list[Detections]]
+"""Takes uint8 `[H, W, 3]` RGB images of one batch, gives one `Detections` per image."""
+
+
+class FrameDetector(Protocol):
+    """Finds objects in batches of frames. Each step is called in a thread of its own."""
+
+    def warm_up(self, frames: Sequence[Frame]) -> None:
+        """Does once what makes the first batch slow; `frames` are as those to come."""
+
+    def preprocess(self, frames: Sequence[Frame]) -> Any:
+        """Makes the inputs of one batch. The frames are not yet drawn on."""
+
+    def infer(self, inputs: Any) -> Any:
+        """Runs the network on inputs."""
+
+    def postprocess(self, inputs: Any, outputs: Any) -> list[Detections]:
+        """One `Detections` per frame, boxes in its pixels. The inputs are not needed after it."""
+
+
+class ByFunction:
+    """Has a function look at RGB pictures.
+
+    Args:
+        detect: The function.
+    """
+
+    def __init__(self, detect: Detect) -> None:
+        self._detect = detect
+
+    def warm_up(self, frames: Sequence[Frame]) -> None:
+        """Nothing that is known of needs it."""
+
+    def preprocess(self, frames: Sequence[Frame]) -> list[np.ndarray]:
+        """See `FrameDetector`."""
+        return [frame.image for frame in frames]
+
+    def infer(self, inputs: list[np.ndarray]) -> list[Detections]:
+        """See `FrameDetector`."""
+        return self._detect(inputs)
+
+    def postprocess(self, inputs: Any, outputs: list[Detections]) -> list[Detections]:
+        """See `FrameDetector`."""
+        del inputs
+        return outputs
+
+
+class ByModel:
+    """Has an exported model look at the samples of the video, without making RGB of them.
+
+    Args:
+        detector: The model.
+        score_threshold: Drops objects with this score or less.
+        classes: Ids of the classes to keep; all when empty.
+    """
+
+    def __init__(
+        self, detector: Detector, score_threshold: float, classes: Sequence[int] = ()
+    ) -> None:
+        self._detector = detector
+        self._score_threshold = score_threshold
+        self._classes = tuple(classes)
+        # Batches are tens of megabytes, so their memory is used again.
+        self._buffers: collections.deque[np.ndarray] = collections.deque()
+
+    def warm_up(self, frames: Sequence[Frame]) -> None:
+        """See `FrameDetector`."""
+        inputs = self.preprocess(frames)
+        self.postprocess(inputs, self.infer(inputs))
+
+    def preprocess(self, frames: Sequence[Frame]) -> Inputs:
+        """See `FrameDetector`."""
+        buffer = self._buffers.popleft() if self._buffers else None
+        if buffer is not None and len(buffer) < len(frames):
+            buffer = None
+        out = None if buffer is None else buffer[: len(frames)]
+        return self._detector.preprocess([frame.picture for frame in frames], out)
+
+    def infer(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """See `FrameDetector`."""
+        return self._detector.outputs(self._detector.start(inputs))
+
+    def postprocess(self, inputs: Inputs, outputs: dict[str, np.ndarray]) -> list[Detections]:
+        """See `FrameDetector`."""
+        batch = inputs.arrays[self._detector.manifest.input.name]
+        self._buffers.append(batch if batch.base is None else batch.base)
+        return self._wanted(self._detector.postprocess(outputs, inputs, self._score_threshold))
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Looks at RGB pictures; see `Detector.detect`."""
+        return self._wanted(self._detector.detect(images, self._score_threshold))
+
+    def _wanted(self, found: list[Detections]) -> list[Detections]:
+        if not self._classes:
+            return found
+        return [one.select(np.isin(one.classes, self._classes)) for one in found]
