@@ -14,6 +14,7 @@
 #include "cc/box_coder/box_coder.h"
 #include "cc/matcher/matcher.h"
 #include "cc/nms/nms.h"
+#include "cc/postprocess/paste_masks.h"
 #include "cc/postprocess/postprocess.h"
 #include "cc/preprocess/preprocess.h"
 
@@ -95,6 +96,16 @@ TEST_F(ThreadSafetyTest, Postprocess) {
     std::vector<float> values;
     for (const Detection& one : Postprocess(raw, {1, 1}, options)) values.push_back(one.box.ymin);
     return values;
+  });
+}
+
+TEST_F(ThreadSafetyTest, PasteMasks) {
+  const std::vector<float> probabilities = RandomFloats(5, 20 * 7 * 7);
+  ExpectSameOnTwoThreads([&] {
+    std::vector<uint8_t> masks(20 * 90 * 160);
+    PasteMasks({probabilities.data(), boxes_.data(), 20, 7, 7}, 0.5f, 90, 160, /*threads=*/2,
+               masks.data());
+    return std::vector<float>(masks.begin(), masks.end());
   });
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cc/parallel.h"
+#include "cc/postprocess/paste_masks.h"
 #include "cc/postprocess/postprocess.h"
 #include "cc/python/arguments.h"
 #include "cc/python/bindings.h"
@@ -122,6 +123,36 @@ py::list PyPostprocess(py::handle class_logits, py::handle box_encodings, py::ha
   return results;
 }
 
+// Up to which float32 counts pixels.
+constexpr int64_t kLargestSide = int64_t{1} << 24;
+
+py::array PyPasteMasks(py::handle probabilities, py::handle boxes,
+                       std::pair<int64_t, int64_t> image_size, float threshold, int64_t threads) {
+  const Floats probabilities_array =
+      ReadArray<float>(probabilities, "probabilities", {kAny, kAny, kAny});
+  const int64_t count = probabilities_array.shape(0);
+  const int64_t height = probabilities_array.shape(1), width = probabilities_array.shape(2);
+  Require(height > 0 && width > 0, "probabilities", Describe(probabilities_array),
+          "sides of 1 or more");
+  const Floats boxes_array = ReadArray<float>(boxes, "boxes", {count, 4});
+  RequireNoNan(boxes_array, "boxes");
+  const auto [rows, columns] = image_size;
+  Require(rows >= 0 && rows <= kLargestSide && columns >= 0 && columns <= kLargestSide,
+          "image_size", image_size, "sides of 0 to 2**24");
+  Require(!std::isnan(threshold), "threshold", threshold, "a number");
+  Require(threads >= 1, "threads", threads, "1 or more");
+  // NumPy's zeros are the system's: pages that no box lies on are never touched.
+  py::array_t<bool> masks = py::module_::import("numpy").attr("zeros")(
+      py::make_tuple(count, rows, columns), py::dtype::of<bool>());
+  auto* pixels = reinterpret_cast<uint8_t*>(masks.mutable_data());
+  {
+    py::gil_scoped_release release;
+    PasteMasks({probabilities_array.data(), AsBoxes(boxes_array), count, height, width}, threshold,
+               rows, columns, threads, pixels);
+  }
+  return masks;
+}
+
 }  // namespace
 
 void BindPostprocess(py::module_& module) {
@@ -133,6 +164,8 @@ void BindPostprocess(py::module_& module) {
              arg("background_column"), arg("class_agnostic"), arg("score_threshold"),
              arg("iou_threshold"), arg("max_per_class"), arg("max_total"), arg("soft_nms_sigma"),
              arg("threads"));
+  module.def("paste_masks", &PyPasteMasks, arg("probabilities"), arg("boxes"), kw_only(),
+             arg("image_size"), arg("threshold"), arg("threads"));
 }
 
 }  // namespace roadmark

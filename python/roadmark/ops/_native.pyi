@@ -146,6 +146,14 @@ def postprocess(
         NDArray[np.float32] | None,
     ]
 ]: ...
+def paste_masks(
+    probabilities: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    *,
+    image_size: tuple[int, int],
+    threshold: float,
+    threads: int,
+) -> NDArray[np.bool_]: ...
 def preprocess(
     images: Sequence[Any],
     *,

@@ -51,6 +51,17 @@ def run_postprocess(**changes):
     return _native.postprocess(**arguments | changes)
 
 
+def run_paste_masks(**changes):
+    arguments = {
+        "probabilities": zeros(2, 3, 3),
+        "boxes": zeros(2, 4),
+        "image_size": (5, 6),
+        "threshold": 0.5,
+        "threads": 1,
+    }
+    return _native.paste_masks(**arguments | changes)
+
+
 PIXELS = zeros(4, 4, 3, dtype=np.uint8)
 NAN_BOX = np.float32([[0, 0, 1, 1], [0, np.nan, 1, 1]])
 
@@ -162,6 +173,29 @@ NAN_BOX = np.float32([[0, 0, 1, 1], [0, np.nan, 1, 1]])
             "mask_logits: found .*expected one mask per row, or one per class",
         ),
         (
+            lambda: run_paste_masks(probabilities=zeros(2, 9)),
+            r"probabilities: found float32 \(2, 9\), expected float32 \(any, any, any\)",
+        ),
+        (
+            lambda: run_paste_masks(probabilities=zeros(2, 0, 3)),
+            r"probabilities: found float32 \(2, 0, 3\), expected sides of 1 or more",
+        ),
+        (
+            lambda: run_paste_masks(probabilities=zeros(2, 3, 3, dtype=np.float64)),
+            "probabilities: found float64",
+        ),
+        (
+            lambda: run_paste_masks(boxes=zeros(3, 4)),
+            r"boxes: found float32 \(3, 4\), expected float32 \(2, 4\)",
+        ),
+        (lambda: run_paste_masks(boxes=NAN_BOX), r"boxes\[1\]: found .*that are numbers"),
+        (
+            lambda: run_paste_masks(image_size=(5, -1)),
+            r"image_size: found \(5, -1\), expected sides of 0 to 2\*\*24",
+        ),
+        (lambda: run_paste_masks(threshold=np.nan), "threshold: found nan, expected a number"),
+        (lambda: run_paste_masks(threads=0), "threads: found 0, expected 1 or more"),
+        (
             lambda: _native.preprocess([zeros(4, 4, 3)], **FORMAT, out=zeros(1, 2, 2, 3)),
             r"images\[0\]: found float32 \(4, 4, 3\), expected uint8",
         ),
@@ -254,6 +288,7 @@ def test_arguments_are_left_alone():
         anchors=boxes,
         counts=np.int32([50]),
     )
+    run_paste_masks(probabilities=np.broadcast_to(scores, (50, 3, 50)), boxes=boxes)
     assert (boxes.tobytes(), scores.tobytes()) == before
 
 

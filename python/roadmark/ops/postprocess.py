@@ -95,7 +95,7 @@ def postprocess(
             classes=classes + np.int32(1),
             masks=None
             if masks is None
-            else paste_masks(masks, normalised, size, spec.mask_threshold),
+            else paste_masks(masks, normalised, size, spec.mask_threshold, threads),
         )
         for (normalised, scores, classes, _, masks), size in zip(
             per_picture, image_sizes, strict=True
@@ -133,53 +133,31 @@ def paste_masks(
     boxes: np.ndarray,
     image_size: tuple[int, int],
     threshold: float,
+    threads: int = 1,
 ) -> np.ndarray:
     """Puts box-sized mask probabilities where their boxes are in the picture.
 
     Samples as `tf.image.crop_and_resize` in the OD API's `reframe_box_masks_to_image_masks`:
-    pixel `i` of `n` lies at `i / (n - 1)`, the mask's first and last sample on the box's edges.
+    pixel `i` of `n` lies at `i / (n - 1)`, the mask's first and last sample on the box's edges. A
+    box without area, or with an infinite corner, covers no pixel.
 
     Args:
-        probabilities: float32 `[N, mask height, mask width]`.
+        probabilities: float32 `[N, mask height, mask width]`, 0 to 1; NaN counts as 0.
         boxes: float32 `[N, 4]`, normalised to the picture.
         image_size: `(height, width)` of the picture in pixels.
         threshold: Pixels with more than this are set.
+        threads: How many threads share the masks.
 
     Returns:
         bool `[N, height, width]`.
+
+    Raises:
+        ValueError: An argument has another shape or dtype, a mask has no sample, a box has a NaN
+            corner, or a number is out of range; the message names it.
     """
-    masks = np.zeros((len(boxes), *image_size), np.bool_)
-    for mask, probability, box in zip(masks, probabilities, boxes, strict=True):
-        rows, row_positions = _mask_positions(box[0], box[2], image_size[0], probability.shape[0])
-        columns, column_positions = _mask_positions(
-            box[1], box[3], image_size[1], probability.shape[1]
-        )
-        if rows.stop > rows.start and columns.stop > columns.start:
-            mask[rows, columns] = (
-                _bilinear(probability, row_positions, column_positions) > threshold
-            )
-    return masks
-
-
-def _mask_positions(low: float, high: float, size: int, samples: int) -> tuple[slice, np.ndarray]:
-    """Pixels along one side that fall inside the box, and their positions in the mask."""
-    pixels = np.arange(size, dtype=np.float32) / np.float32(max(size - 1, 1))
-    positions = (pixels - low) / (high - low) * np.float32(samples - 1)
-    inside = np.flatnonzero((positions >= 0) & (positions <= samples - 1))
-    if not len(inside):
-        return slice(0, 0), positions[:0]
-    covered = slice(int(inside[0]), int(inside[-1]) + 1)
-    return covered, positions[covered]
-
-
-def _bilinear(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    def along(array: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        before = np.floor(positions).astype(np.int64)
-        after = np.minimum(before + 1, len(array) - 1)
-        weight = (positions - before.astype(np.float32))[:, None]
-        return array[before] + (array[after] - array[before]) * weight
-
-    return along(along(values, rows).T, columns).T
+    return _native.paste_masks(
+        probabilities, boxes, image_size=image_size, threshold=threshold, threads=threads
+    )
 
 
 def _require_shapes(

@@ -198,9 +198,42 @@ def test_pictures_of_a_batch_are_independent_of_each_other_and_of_threads():
 
 
 def test_masks_of_boxes_without_a_pixel_are_empty():
-    boxes = np.float32([[0.41, 0.41, 0.42, 0.42], [0, 0, 1, 1]])
-    masks = paste_masks(np.ones((2, 3, 3), np.float32), boxes, (3, 3), 0.5)
-    assert masks.sum(axis=(1, 2)).tolist() == [0, 9]
+    boxes = np.float32([[0.41, 0.41, 0.42, 0.42], [0, 0, 1, 1], [0.5, 0, 0.5, 1]])
+    masks = paste_masks(np.ones((3, 3, 3), np.float32), boxes, (3, 3), 0.5)
+    assert masks.dtype == np.bool_
+    assert masks.sum(axis=(1, 2)).tolist() == [0, 9, 0]
+    assert paste_masks(np.ones((0, 3, 3), np.float32), boxes[:0], (3, 3), 0.5).shape == (0, 3, 3)
+
+
+def positions(low, high, pixels, samples):
+    """Where the pixels of one side lie among a mask's samples; NaN outside the box."""
+    at = np.arange(pixels, dtype=np.float32) / np.float32(max(pixels - 1, 1))
+    found = (at - low) / (high - low) * np.float32(samples - 1)
+    return np.where((found >= 0) & (found <= samples - 1), found, np.float32("nan"))
+
+
+def along(array, at):
+    """Linear interpolation along the first axis."""
+    before = np.nan_to_num(at).astype(np.int64)
+    after = np.minimum(before + 1, len(array) - 1)
+    return array[before] + (array[after] - array[before]) * (at - np.float32(before))[:, None]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("shape", "size"), [((33, 33), (90, 130)), ((4, 7), (60, 30))])
+def test_masks_are_interpolated_between_their_samples(shape, size, threads):
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(-0.2, 0.9, (25, 2)).astype(np.float32)
+    boxes = np.hstack([corners, corners + rng.uniform(0.01, 0.8, (25, 2)).astype(np.float32)])
+    # Some equal to the threshold.
+    probabilities = rng.integers(0, 9, (25, *shape)).astype(np.float32) / np.float32(8)
+    found = paste_masks(probabilities, boxes, size, 0.5, threads)
+    assert found.any(axis=(1, 2)).sum() > 20
+    for mask, probability, box in zip(found, probabilities, boxes, strict=True):
+        rows = positions(box[0], box[2], size[0], shape[0])
+        columns = positions(box[1], box[3], size[1], shape[1])
+        expected = np.float32(0.5) < along(along(probability, rows).T, columns).T
+        np.testing.assert_array_equal(mask, expected)
 
 
 @pytest.mark.parametrize(

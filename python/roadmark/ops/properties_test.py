@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from roadmark import manifest
 from roadmark.ops import box_coder
 from roadmark.ops.nms import batched_nms, iou, multiclass_nms, nms
-from roadmark.ops.postprocess import postprocess
+from roadmark.ops.postprocess import paste_masks, postprocess
 from roadmark.ops.preprocess import preprocess
 
 MILLION = 1_000_000
@@ -180,3 +180,47 @@ def test_resizing_invents_no_values(image, size, layout):
         assert values.max() <= image[..., channel].max() + 1e-3
     np.testing.assert_array_equal(by_channel[:, 0, 0], image[0, 0].astype(np.float32))
     np.testing.assert_array_equal(preprocess([image], spec, threads=2)[0], found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    corners=arrays.arrays(
+        np.float32,
+        st.tuples(st.integers(0, 6), st.just(4)),
+        elements=st.floats(-1, 2, width=16),
+    ),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    size=st.tuples(st.integers(0, 30), st.integers(0, 30)),
+    seed=st.integers(0, 2**32 - 1),
+    threshold=st.floats(0, 1, width=16),
+)
+def test_pasted_masks_lie_in_their_boxes_and_shrink_with_the_threshold(
+    corners, shape, size, seed, threshold
+):
+    probabilities = np.random.default_rng(seed).random((len(corners), *shape), np.float32)
+    found = paste_masks(probabilities, corners, size, threshold)
+    covered = paste_masks(np.ones_like(probabilities), corners, size, 0.0)
+    stricter = paste_masks(probabilities, corners, size, threshold + 0.125)
+    assert found.shape == (len(corners), *size)
+    assert (found <= covered).all()
+    assert (stricter <= found).all()
+    np.testing.assert_array_equal(
+        paste_masks(probabilities, corners, size, threshold, threads=2), found
+    )
+    rows, columns = (np.arange(side) / max(side - 1, 1) if side != 1 else [0.5] for side in size)
+    for mask, box in zip(covered, corners, strict=True):
+        inside = np.logical_and.outer(
+            (rows >= box[0] - 1e-6) & (rows <= box[2] + 1e-6),
+            (columns >= box[1] - 1e-6) & (columns <= box[3] + 1e-6),
+        )
+        assert (mask <= inside).all()
+
+
+def test_a_million_masks_cover_their_boxes(million):
+    boxes = million[0] / np.float32(4096)
+    found = paste_masks(np.ones((MILLION, 2, 2), np.float32), boxes, (9, 9), 0.5)
+    pixels = np.arange(9, dtype=np.float32) / np.float32(8)
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    rows, columns = np.moveaxis((pixels[:, None] >= low) & (pixels[:, None] <= high), -1, 0)
+    np.testing.assert_array_equal(found, rows[:, :, None] & columns[:, None])
+    assert found.any(axis=0)[1:8, 1:8].all()

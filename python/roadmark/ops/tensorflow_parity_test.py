@@ -7,6 +7,7 @@ import tensorflow as tf
 from roadmark.manifest import FIXED_SHAPE, KEEP_ASPECT_RATIO, InputSpec
 from roadmark.ops import tensorflow_ops
 from roadmark.ops.nms import multiclass_nms, nms
+from roadmark.ops.postprocess import paste_masks
 from roadmark.ops.preprocess import preprocess, resized_size
 
 SEEDS = range(4)
@@ -93,6 +94,26 @@ def test_the_op_gives_the_tensors_of_combined_non_max_suppression(boxes_per_row)
     assert np.array_equal(found.boxes, expected.nmsed_boxes)
     assert np.array_equal(found.scores, expected.nmsed_scores)
     assert np.array_equal(found.classes, expected.nmsed_classes)
+
+
+@pytest.mark.parametrize("size", [(120, 90), (1, 50), (40, 1)])
+def test_masks_as_crop_and_resize_reframes_them(size):
+    rng = np.random.default_rng(0)
+    boxes, _ = random_scene(0, 40, 1)
+    probabilities = rng.random((40, 15, 21), np.float32)
+    # The picture in units of each box.
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    picture = (np.float32([0, 0, 1, 1]) - np.tile(boxes[:, :2], 2)) / sides
+    expected = tf.image.crop_and_resize(
+        probabilities[..., None], picture, np.arange(40), size, extrapolation_value=0
+    )[..., 0].numpy()
+    found = paste_masks(probabilities, boxes, size, 0.5)
+    # Each side rounds its own way, at the threshold and on the edge of a box.
+    differing = found != (expected > 0.5)
+    assert differing.sum() <= 0.002 * found.sum()
+    inside = tf.nn.max_pool2d(1 - np.float32(expected[..., None] > 0), 3, 1, "SAME")[..., 0] == 0
+    assert (np.abs(expected - 0.5)[differing & inside] < 1e-4).all()
+    assert found.sum() > 30
 
 
 def input_spec(resize, mean, scale, pad_value=(0.0, 0.0, 0.0)):
