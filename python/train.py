@@ -58,6 +58,18 @@ _KEEP_CHECKPOINTS = flags.DEFINE_integer(
 _LOG_EVERY = flags.DEFINE_integer(
     "log_every", 10, "Steps between two rows of metrics.csv.", lower_bound=1
 )
+_EVAL_EVERY = flags.DEFINE_integer(
+    "eval_every", None, "Steps between evaluations, 0 for none; default: a tenth of the run.", 0
+)
+_EVAL_SUBSET = flags.DEFINE_integer(
+    "eval_subset", 500, "Pictures per evaluation, spread evenly; 0 for all.", lower_bound=0
+)
+_BEST_BY = flags.DEFINE_string(
+    "best_by", "mAP", "Metric of the checkpoint to keep in best/: AP50, AP/car, total_loss, ..."
+)
+_PATIENCE = flags.DEFINE_integer(
+    "patience", 0, "Stop after this many evaluations without a better one; 0 for never.", 0
+)
 
 _STOPPED_BY = {app.EXIT_INTERRUPTED: "Ctrl-C", app.EXIT_TERMINATED: "SIGTERM"}
 
@@ -86,6 +98,10 @@ def main() -> int:
             checkpoint_every=_CHECKPOINT_EVERY.value,
             keep_checkpoints=_KEEP_CHECKPOINTS.value,
             log_every=_LOG_EVERY.value,
+            eval_every=_EVAL_EVERY.value,
+            eval_subset=_EVAL_SUBSET.value,
+            best_by=_BEST_BY.value,
+            patience=_PATIENCE.value,
         )
     )
     if result.exit_code:
@@ -94,7 +110,10 @@ def main() -> int:
             f"{result.checkpoint} is complete; repeat the command (without --restart) to resume"
         )
         return result.exit_code
-    print(f"trained to step {result.step}: {result.checkpoint}")
+    early = f", {_PATIENCE.value} evaluations without a better one" if result.stopped_early else ""
+    print(f"trained to step {result.step}{early}: {result.checkpoint}")
+    if result.best is not None:
+        print(f"best by {_BEST_BY.value}: {result.best}")
     print(f"next: bazel run //python:evaluate -- --model_dir={result.run}")
     return 0
 

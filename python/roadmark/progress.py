@@ -51,13 +51,9 @@ def track(what: str, total: int | None, unit: str = "it", done: int = 0) -> Iter
 
 
 class _Rate(ProgressColumn):
-    def __init__(self, unit: str):
-        super().__init__()
-        self._unit = unit
-
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} {self._unit}/s" if speed else f"- {self._unit}/s")
+        speed, unit = task.finished_speed or task.speed, task.fields["unit"]
+        return Text(f"{speed:.1f} {unit}/s" if speed else f"- {unit}/s")
 
 
 class _BarMeter:
@@ -68,19 +64,34 @@ class _BarMeter:
         self._progress.update(self._task, advance=count, note=note)
 
 
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    _Rate(),
+    TimeElapsedColumn(),
+    TimeRemainingColumn(),
+    TextColumn("{task.fields[note]}"),
+)
+# The display that is on the terminal: what begins meanwhile gets a line in it.
+_displays: list[Progress] = []
+
+
 def _bar(what: str, total: int | None, unit: str, done: int) -> Iterator[Meter]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total, completed=done, note="")
-        yield _BarMeter(progress, task)
+    if _displays:
+        task = _displays[-1].add_task(what, total=total, completed=done, note="", unit=unit)
+        try:
+            yield _BarMeter(_displays[-1], task)
+        finally:
+            _displays[-1].remove_task(task)
+        return
+    with Progress(*_COLUMNS, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total, completed=done, note="", unit=unit)
+        _displays.append(progress)
+        try:
+            yield _BarMeter(progress, task)
+        finally:
+            _displays.remove(progress)
 
 
 class _PlainMeter:

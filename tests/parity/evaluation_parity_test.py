@@ -38,7 +38,7 @@ def source(model, network, tmp_path_factory):
     """Records whose marked boxes are some of the detector's own finds, moved a little."""
     rng = np.random.default_rng(0)
     scenes = list(synthetic.render_set(IMAGES, seed=0))
-    found = eval_step.run(model.config, network, lambda: map(example.serialise, scenes))
+    found = eval_step.EvalStep(model.config, network).run(lambda: map(example.serialise, scenes))
     path = tmp_path_factory.mktemp("records") / "val-00000-of-00001.tfrecord"
     with tfrecord.RecordWriter(path) as writer:
         for scene, (detections, _) in zip(scenes, found, strict=True):

@@ -30,6 +30,7 @@ _TAGS = {
     "AR_medium": "Recall/AR@100 (medium)",
     "AR_large": "Recall/AR@100 (large)",
 }
+SUMMARY_METRICS = tuple(_TAGS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,15 @@
-"""Evaluation of a trained model's checkpoint: COCO metrics and validation losses."""
+"""Evaluation of a trained model's checkpoints: COCO metrics and validation losses."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from roadmark.detections import Detections
 from roadmark.evaluation import records
 from roadmark.evaluation.evaluation import Evaluation
 from roadmark.evaluation.records import Selection
-from roadmark.odapi import checkpoints
+from roadmark.odapi import checkpoints, pipeline_config
+from roadmark.odapi.label_map import LabelMap
 from roadmark.odapi.trained_model import TrainedModel
 
 
@@ -20,32 +23,42 @@ def evaluate(model: TrainedModel, selection: Selection) -> Evaluation:
     Raises:
         UserError: The checkpoint is of another model, or as `records.evaluate`.
     """
-    # TensorFlow and the OD API take seconds to import.
-    from roadmark.odapi import eval_step, models
+    return CheckpointEvaluator(model.config, model.label_map).evaluate(model.checkpoint, selection)
 
-    network = models.build(model.config, is_training=False)
-    checkpoints.restore_for_inference(network, model.checkpoint)
-    totals: dict[str, float] = {}
 
-    def detections() -> Iterator[Detections]:
-        results = eval_step.run(
-            model.config, network, lambda: (record for _, record in selection.records())
+class CheckpointEvaluator:
+    """Evaluates checkpoints of one model, whose graph is built once.
+
+    Args:
+        config: The model's `TrainEvalPipelineConfig`.
+        label_map: Its classes.
+    """
+
+    def __init__(self, config: Any, label_map: LabelMap):
+        # TensorFlow and the OD API take seconds to import.
+        from roadmark.odapi import eval_step, models
+
+        self._label_map = label_map
+        self._network = models.build(config, is_training=False)
+        self._step = eval_step.EvalStep(config, self._network)
+        self._with_masks = pipeline_config.predicts_masks(config)
+
+    def evaluate(self, checkpoint: Path, selection: Selection) -> Evaluation:
+        """Evaluates a checkpoint, given by its prefix; see `evaluate`."""
+        checkpoints.restore_for_inference(self._network, checkpoint)
+        totals: dict[str, float] = {}
+
+        def detections() -> Iterator[Detections]:
+            for found, losses in self._step.run(lambda: (data for _, data in selection.records())):
+                for name, value in losses.items():
+                    totals[name] = totals.get(name, 0.0) + value
+                yield found
+
+        metrics = records.evaluate(selection, detections(), self._label_map, self._with_masks)
+        return Evaluation(
+            model=str(checkpoint),
+            records=selection.source,
+            step=checkpoints.step_of(checkpoint),
+            metrics=metrics,
+            losses={name: value / len(selection) for name, value in totals.items()},
         )
-        for found, losses in results:
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value
-            yield found
-
-    metrics = records.evaluate(selection, detections(), model.label_map, _predicts_masks(model))
-    return Evaluation(
-        model=str(model.checkpoint),
-        records=selection.source,
-        step=checkpoints.step_of(model.checkpoint),
-        metrics=metrics,
-        losses={name: value / len(selection) for name, value in totals.items()},
-    )
-
-
-def _predicts_masks(model: TrainedModel) -> bool:
-    kind = model.config.model.WhichOneof("model")
-    return kind == "faster_rcnn" and model.config.model.faster_rcnn.number_of_stages == 3

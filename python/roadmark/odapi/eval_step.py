@@ -28,29 +28,38 @@ _PREFETCHED = 4
 _TOTAL_LOSS = "total_loss"
 
 
-def run(
-    config: Any, model: Any, read_records: Callable[[], Iterable[bytes]]
-) -> Iterator[tuple[Detections, dict[str, float]]]:
-    """Yields detections and losses, record by record.
+class EvalStep:
+    """The evaluation graph of one model, built once for all evaluations of it.
 
     Args:
         config: A `TrainEvalPipelineConfig`.
         model: Its detection model, built for inference, with weights.
-        read_records: Gives the serialised tf.train.Examples in order.
-
-    Yields:
-        Detections in pixels of the original picture, and each validation loss by its name with
-        `total_loss`, the sum of all and of the regularisation where the config adds it.
     """
-    compute = tf.function(lambda *batch: _compute(config, model, *batch), autograph=False)
-    for features, labels in _dataset(config, model, read_records):
-        outputs, losses = compute(features, labels)
-        size = features[_Inputs.original_image_spatial_shape].numpy()[0]
-        found = {name: value.numpy()[0] for name, value in outputs.items()}
-        yield (
-            _detections(found, (int(size[0]), int(size[1]))),
-            {name: float(value) for name, value in losses.items()},
-        )
+
+    def __init__(self, config: Any, model: Any):
+        self._config, self._model = config, model
+        self._compute = tf.function(lambda *batch: _compute(config, model, *batch), autograph=False)
+
+    def run(
+        self, read_records: Callable[[], Iterable[bytes]]
+    ) -> Iterator[tuple[Detections, dict[str, float]]]:
+        """Yields detections and losses, record by record.
+
+        Args:
+            read_records: Gives the serialised tf.train.Examples in order.
+
+        Yields:
+            Detections in pixels of the original picture, and each validation loss by its name with
+            `total_loss`, the sum of all and of the regularisation where the config adds it.
+        """
+        for features, labels in _dataset(self._config, self._model, read_records):
+            outputs, losses = self._compute(features, labels)
+            size = features[_Inputs.original_image_spatial_shape].numpy()[0]
+            found = {name: value.numpy()[0] for name, value in outputs.items()}
+            yield (
+                _detections(found, (int(size[0]), int(size[1]))),
+                {name: float(value) for name, value in losses.items()},
+            )
 
 
 def _dataset(

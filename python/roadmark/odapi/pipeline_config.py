@@ -73,6 +73,12 @@ def num_classes(config: TrainEvalPipelineConfig) -> int:
     return architecture(config).num_classes
 
 
+def predicts_masks(config: TrainEvalPipelineConfig) -> bool:
+    """Whether the model gives masks: Mask R-CNN does."""
+    kind = config.model.WhichOneof("model")
+    return kind == "faster_rcnn" and config.model.faster_rcnn.number_of_stages == 3
+
+
 def override(
     config: TrainEvalPipelineConfig, assignments: Iterable[str]
 ) -> TrainEvalPipelineConfig:

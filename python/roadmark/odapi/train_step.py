@@ -1,6 +1,5 @@
 """One training step: forward, losses, gradients, update."""
 
-import warnings
 from typing import Any
 
 from roadmark.odapi import door
@@ -153,10 +152,7 @@ def _short(name: str) -> str:
 
 def _set_training(model: Any, training: bool) -> None:
     model._is_training = training
-    with warnings.catch_warnings():
-        # Deprecated in favour of an argument that the OD API's models do not pass on.
-        warnings.simplefilter("ignore")
-        tf.compat.v1.keras.backend.set_learning_phase(training)
+    tf.compat.v1.keras.backend.set_learning_phase(training)
 
 
 def variables(trackable: tf.Module | Any) -> list[tf.Variable]:

@@ -2,10 +2,16 @@
 
 import signal
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from roadmark.app import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 _EXIT_CODES = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
+
+
+class _CutShort(BaseException):
+    pass
 
 
 class Interruption:
@@ -18,6 +24,7 @@ class Interruption:
     def __init__(self) -> None:
         self.exit_code: int | None = None
         self._previous: dict[int, object] = {}
+        self._cuts = False
 
     def __enter__(self) -> "Interruption":
         for number in _EXIT_CODES:
@@ -27,10 +34,23 @@ class Interruption:
     def __exit__(self, *exception: object) -> None:
         self._restore()
 
+    @contextmanager
+    def cutting_short(self) -> Iterator[None]:
+        """A block that the first signal ends at once, wherever it is."""
+        self._cuts = True
+        try:
+            yield
+        except _CutShort:
+            return
+        finally:
+            self._cuts = False
+
     def _note(self, number: int, frame: types.FrameType | None) -> None:
         del frame
         self.exit_code = _EXIT_CODES[signal.Signals(number)]
         self._restore()
+        if self._cuts:
+            raise _CutShort
 
     def _restore(self) -> None:
         while self._previous:

@@ -34,3 +34,14 @@ def test_handlers_are_put_back():
     with Interruption():
         assert signal.getsignal(signal.SIGINT) != before[signal.SIGINT]
     assert before == {number: signal.getsignal(number) for number in before}
+
+
+def test_a_block_is_cut_short():
+    done = []
+    with Interruption() as interruption:
+        with interruption.cutting_short():
+            done.append("begun")
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("ended")
+        done.append("after")
+    assert (done, interruption.exit_code) == (["begun", "after"], 143)

@@ -1,8 +1,9 @@
-"""The training loop: batches in, checkpoints and metrics out, resumable at any step.
+"""The training loop: batches in, checkpoints, metrics and evaluations out, resumable at any step.
 
 Importing it is cheap: TensorFlow is imported once all that can be checked without it is in order.
 """
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from roadmark import locations, progress
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.training import preflight, run_config, schedule
+from roadmark.training.evaluations import Evaluate, Evaluations
 from roadmark.training.interruption import Interruption
 from roadmark.training.options import TrainOptions, TrainResult
 from roadmark.training.recorder import TOTAL_LOSS, Recorder
@@ -41,14 +43,30 @@ def train(options: TrainOptions) -> TrainResult:
     _restart(folder, options)
     beginning = folder.beginning(options.seed, train.batch_size, prepared.index.digest())
     resume = checkpoints.latest(folder.path)
-    steps = train.num_steps
+    done = checkpoints.step_of(resume) if resume else 0
     _say(_summary(options, prepared, folder, beginning.seed))
-    if resume is not None and checkpoints.step_of(resume) >= steps:
-        return _nothing_left(folder, resume, steps)
-    folder.begin(prepared.config, prepared.label_map_path, beginning)
-    session = _session(prepared, beginning.seed, resume, options)
-    with Recorder(folder, session.summary_writer(folder.tensorboard), session.step) as recorder:
-        return _run(session, recorder, options, folder.path, steps)
+    with Evaluations(folder, prepared.plan, _evaluate(prepared), done) as validation:
+        if resume is not None and not validation.due(done):
+            if validation.stalled():
+                return _stalled_before(folder, resume, validation)
+            if done >= train.num_steps:
+                return _nothing_left(folder, resume, train.num_steps)
+        folder.begin(prepared.config, prepared.label_map_path, beginning)
+        session = _session(prepared, beginning.seed, resume, options)
+        with Recorder(folder, session.summary_writer(folder.tensorboard), done) as recorder:
+            return _Run(session, recorder, validation, options, folder.path).go(
+                train.num_steps, resume
+            )
+
+
+def _evaluate(prepared: RunConfig) -> Evaluate:
+    @functools.cache
+    def evaluator():
+        from roadmark.inference.checkpoint import CheckpointEvaluator
+
+        return CheckpointEvaluator(prepared.config, prepared.label_map)
+
+    return lambda checkpoint: evaluator().evaluate(checkpoint, prepared.selection)
 
 
 def _check_fine_tune(path: str, run: Path) -> None:
@@ -72,6 +90,12 @@ def _nothing_left(folder: RunFolder, checkpoint: Path, steps: int) -> TrainResul
     step = checkpoints.step_of(checkpoint)
     _say([f"{checkpoint} has {step} of {steps} steps: give more --steps, or --restart"])
     return TrainResult(folder.path, checkpoint, step, 0, {})
+
+
+def _stalled_before(folder: RunFolder, checkpoint: Path, validation: Evaluations) -> TrainResult:
+    step = checkpoints.step_of(checkpoint)
+    _say([f"{checkpoint}: stopped early. {validation.line()}: give more --patience, or --restart"])
+    return TrainResult(folder.path, checkpoint, step, 0, {}, True, validation.best_checkpoint())
 
 
 def _session(
@@ -120,27 +144,76 @@ def _say(lines: list[str]) -> None:
         print(line, flush=True)
 
 
-def _run(
-    session: "Session", recorder: Recorder, options: TrainOptions, run: Path, last: int
-) -> TrainResult:
-    step = session.step
-    with (
-        Interruption() as interruption,
-        progress.track("training", last, "steps", done=step) as meter,
+class _Run:
+    """One run of the loop.
+
+    Args:
+        session: What TensorFlow holds.
+        recorder: Takes the steps' values.
+        validation: Evaluates checkpoints.
+        options: As the user asked.
+        folder: The run folder.
+    """
+
+    def __init__(
+        self,
+        session: "Session",
+        recorder: Recorder,
+        validation: Evaluations,
+        options: TrainOptions,
+        folder: Path,
     ):
-        for values, waited in session.steps():
-            step += 1
-            recorder.add(values, waited)
-            stop = step >= last or interruption.exit_code is not None
-            save = stop or step % options.checkpoint_every == 0
-            if save or step % options.log_every == 0:
-                recorder.write(step)
-            meter.advance(note=_note(recorder.last))
-            if save:
-                checkpoint = session.save(run, step, options.keep_checkpoints)
-            if stop:
-                break
-    return TrainResult(run, checkpoint, step, interruption.exit_code or 0, recorder.last)
+        self._session, self._recorder, self._validation = session, recorder, validation
+        self._options, self._folder = options, folder
+
+    def go(self, last: int, resume: Path | None) -> TrainResult:
+        """Trains to step `last` or until something stops it."""
+        checkpoint, step = resume, self._session.step
+        with Interruption() as interruption:
+            if resume is not None:
+                self._evaluate(resume, interruption)
+            if step < last:
+                checkpoint, step = self._train(step, last, interruption)
+        return TrainResult(
+            self._folder,
+            checkpoint,
+            step,
+            interruption.exit_code or 0,
+            self._recorder.last,
+            self._validation.stalled(),
+            self._validation.best_checkpoint(),
+        )
+
+    def _train(self, step: int, last: int, interruption: Interruption) -> tuple[Path, int]:
+        options, recorder = self._options, self._recorder
+        with progress.track("training", last, "steps", done=step) as meter:
+            for values, waited in self._session.steps():
+                step += 1
+                recorder.add(values, waited)
+                stop = step >= last or interruption.exit_code is not None
+                due = self._validation.due(step)
+                save = stop or due or step % options.checkpoint_every == 0
+                if save or step % options.log_every == 0:
+                    recorder.write(step)
+                meter.advance(note=_note(recorder.last))
+                if save:
+                    checkpoint = self._session.save(self._folder, step, options.keep_checkpoints)
+                if due:
+                    self._evaluate(checkpoint, interruption)
+                    stop = stop or interruption.exit_code is not None or self._validation.stalled()
+                if stop:
+                    break
+        return checkpoint, step
+
+    def _evaluate(self, checkpoint: Path, interruption: Interruption) -> None:
+        step = checkpoints.step_of(checkpoint)
+        if interruption.exit_code is not None or not self._validation.due(step):
+            return
+        # Cut short, it is done when the run is resumed.
+        with interruption.cutting_short():
+            self._validation.add(checkpoint)
+            _say([self._validation.line()])
+        self._recorder.begin_window()
 
 
 def _note(row: dict[str, float]) -> str:

@@ -175,6 +175,15 @@ def test_resumed_it_goes_on_like_an_uninterrupted_run(stopped, whole, capsys):
     np.testing.assert_allclose(ours, theirs, rtol=0.01)
 
 
+def test_the_same_seed_gives_the_same_weights(stopped, whole):
+    # Of the first step: all losses are nearly the same before anything is learnt.
+    ours, theirs = (
+        float(metrics.read(run / "metrics.csv")[0]["gradient_norm"])
+        for run in (stopped[0].model_dir, whole.run)
+    )
+    assert ours == pytest.approx(theirs, rel=1e-4)
+
+
 def test_a_finished_run_is_left_alone(options, whole, capsys):
     again = loop.train(options)
     assert (again.step, again.checkpoint, again.metrics) == (STEPS, whole.checkpoint, {})
@@ -303,3 +312,69 @@ def test_an_image_that_cannot_be_decoded_is_named(options, tmp_path):
     with pytest.raises(UserError, match="cannot be decoded") as raised:
         loop.train(damaged)
     assert ".tfrecord: record" in str(raised.value)
+
+
+def test_it_evaluates_as_it_goes(options, whole, capsys):
+    """Every 8 steps and at the end; the weights that are trained do not notice."""
+    validated = dataclasses.replace(
+        options,
+        model_dir=whole.run.parent / "validated",
+        eval_records=options.train_records,
+        eval_every=8,
+        eval_subset=2,
+        best_by="total_loss",
+    )
+    result = loop.train(validated)
+    rows = metrics.read(result.run / "evaluations.csv")
+    assert [int(row["step"]) for row in rows] == [8, 16, STEPS]
+    losses = {int(row["step"]): float(row["total_loss"]) for row in rows}
+    best = min(losses, key=losses.get)
+    assert result.best == result.run / "best" / f"ckpt-{best}"
+    assert f"step {STEPS}: total_loss {losses[STEPS]:.4f}" in capsys.readouterr().out
+    ours, theirs = (
+        [float(row["total_loss"]) for row in metrics.read(run / "metrics.csv")]
+        for run in (result.run, whole.run)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=0.01)
+
+    (result.run / "evaluations.csv").unlink()
+    again = loop.train(validated)
+    assert (again.step, again.metrics) == (STEPS, {})
+    (row,) = metrics.read(result.run / "evaluations.csv")
+    assert float(row["total_loss"]) == pytest.approx(losses[STEPS], rel=1e-4)
+
+
+def test_it_stops_early(options, whole, capsys):
+    impatient = dataclasses.replace(
+        options,
+        model_dir=whole.run.parent / "impatient",
+        eval_records=options.train_records,
+        eval_every=1,
+        eval_subset=1,
+        # An untrained model finds nothing, so nothing gets better.
+        best_by="AP75",
+        patience=2,
+    )
+    stopped = loop.train(impatient)
+    assert stopped.stopped_early
+    assert 2 <= stopped.step < STEPS
+    again = loop.train(dataclasses.replace(impatient, steps=STEPS))
+    assert (again.step, again.stopped_early) == (stopped.step, True)
+    assert "stopped early" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"best_by": "map"}, "--best_by: found 'map'; choose one of mAP"),
+        ({"patience": 3}, "--patience: found 3, but nothing is evaluated in this run"),
+        ({"eval_every": 5, "eval_records": "no/val-*"}, "no/val-*"),
+    ],
+    ids=["metric", "patience without evaluations", "no evaluation records"],
+)
+def test_what_cannot_be_evaluated_is_refused(options, tmp_path, changes, message):
+    refused = dataclasses.replace(options, model_dir=tmp_path / "run", **changes)
+    with pytest.raises(UserError) as error:
+        loop.train(refused)
+    assert message in str(error.value)
+    assert not (tmp_path / "run").exists()

@@ -34,13 +34,18 @@ class MetricsFile:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Appends a row and hands it to the operating system."""
-        self._writer.writerow({STEP: step} | {name: f"{v:.6g}" for name, v in values.items()})
+        self._writer.writerow({STEP: step} | {name: text(v) for name, v in values.items()})
         self._stream.flush()
 
     def close(self) -> None:
         """Makes sure that the rows are on the disk."""
         os.fsync(self._stream.fileno())
         self._stream.close()
+
+
+def text(value: float) -> str:
+    """A value as the file holds it."""
+    return f"{value:.6g}"
 
 
 def read(path: str | Path) -> list[dict[str, str]]:

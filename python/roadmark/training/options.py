@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+LEAST_EVAL_EVERY = 500
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
@@ -30,6 +32,11 @@ class TrainOptions:
         checkpoint_every: Steps between two checkpoints.
         keep_checkpoints: How many of them to keep.
         log_every: Steps between two rows of `metrics.csv` and TensorBoard.
+        eval_every: Steps between two evaluations; 0 for none, None for a tenth of the run (at
+            least `LEAST_EVAL_EVERY`) where the config's evaluation records are there.
+        eval_subset: Pictures to evaluate on, spread evenly; 0 for all.
+        best_by: The metric that the best checkpoint is chosen by: see `evaluations.metric_names`.
+        patience: Evaluations without a better one before the run stops; 0 for never.
     """
 
     config: Path
@@ -49,6 +56,10 @@ class TrainOptions:
     checkpoint_every: int = 500
     keep_checkpoints: int = 3
     log_every: int = 10
+    eval_every: int | None = 0
+    eval_subset: int = 0
+    best_by: str = "mAP"
+    patience: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +70,8 @@ class TrainResult:
         run: The run folder.
         checkpoint: Prefix of its newest checkpoint.
         step: Steps done, those of earlier runs included.
+        stopped_early: Whether patience ended it before its last step.
+        best: Prefix of the best checkpoint; None where nothing was evaluated.
         exit_code: 0, or 130 or 143 when Ctrl-C or SIGTERM stopped it; the checkpoint is of the
             last step even then.
         metrics: The values of the last row of `metrics.csv` that this run wrote; empty when
@@ -70,3 +83,5 @@ class TrainResult:
     step: int
     exit_code: int
     metrics: dict[str, float]
+    stopped_early: bool = False
+    best: Path | None = None

@@ -38,7 +38,7 @@ class Recorder:
         self._write_summary = write_summary
         self._first_step = self._written = step
         self._file: MetricsFile | None = None
-        self._begin_window()
+        self.begin_window()
 
     def __enter__(self) -> "Recorder":
         return self
@@ -47,7 +47,8 @@ class Recorder:
         if self._file is not None:
             self._file.close()
 
-    def _begin_window(self) -> None:
+    def begin_window(self) -> None:
+        """Starts the clock of the next row, without the steps that were taken in before."""
         self._values: list[Mapping[str, Any]] = []
         self._waited = 0.0
         self._start = time.perf_counter()
@@ -83,7 +84,7 @@ class Recorder:
         self._file.write(step, self.last)
         self._write_summary(step, self.last)
         self._written = step
-        self._begin_window()
+        self.begin_window()
 
 
 def _check_finite(steps: list[dict[str, float]], first: int) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 from roadmark import locations
 from roadmark.data import records
 from roadmark.errors import UserError
+from roadmark.evaluation import records as evaluation_records
+from roadmark.evaluation.records import Selection
 from roadmark.odapi import label_map, pipeline_config
 from roadmark.odapi.label_map import LabelMap
-from roadmark.training import preflight, record_index, schedule
-from roadmark.training.options import TrainOptions
+from roadmark.training import evaluations, preflight, record_index, schedule
+from roadmark.training.evaluations import Plan
+from roadmark.training.options import LEAST_EVAL_EVERY, TrainOptions
 from roadmark.training.record_index import Contents, RecordIndex
 
 _PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
@@ -26,6 +29,8 @@ class RunConfig:
         label_map: What is in it.
         index: The training examples.
         contents: What they hold.
+        plan: When to evaluate.
+        selection: What to evaluate on; None where the plan is not to.
     """
 
     config: Any
@@ -33,6 +38,8 @@ class RunConfig:
     label_map: LabelMap
     index: RecordIndex
     contents: Contents
+    plan: Plan
+    selection: Selection | None
 
 
 def prepare(options: TrainOptions) -> RunConfig:
@@ -53,7 +60,50 @@ def prepare(options: TrainOptions) -> RunConfig:
     index, contents = record_index.build(paths, config.train_input_reader.max_number_of_boxes)
     preflight.check_records(config, where, names, label_map_path, contents)
     preflight.check_config(config, where, options.check_learning_rate)
-    return RunConfig(config, label_map_path, names, index, contents)
+    plan = _plan(config, options, names)
+    selection = None
+    if plan.every:
+        selection = _selection(config, options, where, names, label_map_path)
+    return RunConfig(config, label_map_path, names, index, contents, plan, selection)
+
+
+def _plan(config: Any, options: TrainOptions, names: LabelMap) -> Plan:
+    with_masks = pipeline_config.predicts_masks(config)
+    known = evaluations.metric_names(list(names.names.values()), with_masks)
+    evaluations.check_metric(options.best_by, known)
+    last = config.train_config.num_steps
+    every = options.eval_every
+    if every is None:
+        every = max(LEAST_EVAL_EVERY, last // 10) if _has_eval_records(config) else 0
+    if options.patience and not every:
+        raise UserError(
+            "--patience",
+            f"found {options.patience}, but nothing is evaluated in this run",
+            "give --eval_every, and --eval_records if there are none",
+        )
+    return Plan(every, last, options.best_by, options.patience)
+
+
+def _has_eval_records(config: Any) -> bool:
+    try:
+        return bool(records.match(_eval_path(config)))
+    except UserError:
+        return False
+
+
+def _eval_path(config: Any) -> str:
+    return ",".join(_input_path(reader) for reader in config.eval_input_reader)
+
+
+def _selection(
+    config: Any, options: TrainOptions, where: str, names: LabelMap, label_map_path: Path
+) -> Selection:
+    source = _eval_path(config)
+    _, contents = record_index.build(
+        records.match(source), config.train_input_reader.max_number_of_boxes
+    )
+    preflight.check_records(config, where, names, label_map_path, contents)
+    return evaluation_records.select(source, options.eval_subset)
 
 
 def as_run(options: TrainOptions) -> Any:

@@ -16,6 +16,8 @@ _CONFIG = "pipeline.config"
 _LABEL_MAP = "label_map.pbtxt"
 _VERSIONS = "versions.json"
 _METRICS = "metrics.csv"
+_EVALUATIONS = "evaluations.csv"
+_BEST = "best"
 _TENSORBOARD = "tensorboard"
 # Distributions whose versions decide what a run computes.
 _DISTRIBUTIONS = (
@@ -54,6 +56,8 @@ class RunFolder:
     def __init__(self, path: Path):
         self.path = path
         self.metrics = path / _METRICS
+        self.evaluations = path / _EVALUATIONS
+        self.best = path / _BEST
         self.tensorboard = path / _TENSORBOARD
 
     def remove_training(self) -> list[str]:
@@ -70,9 +74,9 @@ class RunFolder:
         if found:
             last = checkpoints.step_of(found[-1])
             removed.append(f"{len(found)} checkpoints (the last of step {last})")
-        for part in (checkpoints.folder(self.path), self.tensorboard):
+        for part in (checkpoints.folder(self.path), self.best, self.tensorboard):
             _remove_tree(part)
-        for file in (self.metrics, self.path / _VERSIONS):
+        for file in (self.metrics, self.evaluations, self.path / _VERSIONS):
             if file.exists():
                 file.unlink()
                 removed.append(file.name)

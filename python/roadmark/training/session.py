@@ -1,5 +1,6 @@
 """Model, optimizer, input and checkpoint of one run, on the devices that TensorFlow sees."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -48,11 +49,13 @@ class Session:
         xla: bool,
         native_target_assignment: bool,
     ):
+        _choose_threads()
         first_step = checkpoints.step_of(resume) if resume else 0
         self.strategy = _strategy(config.train_config.batch_size)
         tf.config.optimizer.set_jit("autoclustering" if xla else False)
         # Dropout and sampling inside the model go on differently after a resumption than before.
-        tf.random.set_seed(seed + first_step)
+        # Keras' own, because its initializers do not follow TensorFlow's seed.
+        tf.keras.utils.set_random_seed(seed + first_step)
         self._batch_size = config.train_config.batch_size
         self._examples = _Examples(index, seed)
         with self.strategy.scope():
@@ -199,6 +202,19 @@ def _strategy(batch_size: int) -> tf.distribute.Strategy:
             f"use a multiple of {len(gpus)}, or choose GPUs with CUDA_VISIBLE_DEVICES",
         )
     return tf.distribute.MirroredStrategy()
+
+
+def _choose_threads() -> None:
+    """On two cores has TensorFlow run two operations at a time instead of sharing out each.
+
+    A backward pass offers two at nearly every point, and the operations of small models share out
+    badly (docs/results/threads.md). TensorFlow's own variables for the environment come first.
+    """
+    if _threads() > 2 or "TF_NUM_INTRAOP_THREADS" in os.environ:
+        return
+    # Refused once TensorFlow has begun to compute in this process: then it stays as it is.
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _threads() -> int:
