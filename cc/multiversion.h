@@ -4,13 +4,15 @@
 // holds one copy of it per instruction set and calls the one that fits. GCC's target_clones would
 // do the same with less code, but a test could not choose the copy, and "the same bits on every
 // CPU" would stay a claim. What Run() calls is inlined into the copies as well, unless it is a libm
-// function: use cc/math.h.
+// function: use cc/math.h. A lambda must be ROADMARK_INLINED: else it may stay apart, compiled for
+// the baseline.
 #ifndef ROADMARK_CC_MULTIVERSION_H_
 #define ROADMARK_CC_MULTIVERSION_H_
 
 #include <utility>
 
 #define ROADMARK_KERNEL static inline __attribute__((always_inline))
+#define ROADMARK_INLINED __attribute__((always_inline))
 
 namespace roadmark {
 

@@ -35,7 +35,9 @@ struct Softmax {
       }
       // In lanes: one order of additions whatever the width of the registers.
       float sums[kLanes] = {};
-      const auto exponent = [&](int64_t c) { return Exp((logits[c] - largest) * multiplier); };
+      const auto exponent = [&](int64_t c) ROADMARK_INLINED {
+        return Exp((logits[c] - largest) * multiplier);
+      };
       int64_t c = 0;
       for (; c + kLanes <= columns; c += kLanes) {
         for (int lane = 0; lane < kLanes; ++lane) sums[lane] += exponent(c + lane);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct ConvertRow {
   ROADMARK_KERNEL void Run(const uint8_t* __restrict y, const uint8_t* __restrict u,
                            const uint8_t* __restrict v, int64_t step, int64_t width,
                            ColourCoefficients c, uint32_t* __restrict pixels) {
-    const auto pairs = [&](int64_t constant_step) {
+    const auto pairs = [&](int64_t constant_step) ROADMARK_INLINED {
       for (int64_t k = 0; k < width / 2; ++k) {
         const int32_t cb = u[k * constant_step], cr = v[k * constant_step];
         pixels[2 * k] = ConvertPixel(y[2 * k], cb, cr, c);
@@ -71,154 +72,162 @@ class YuvRows {
 };
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "red is the first byte of a pixel");
 
-// The pixels of a row that an output row samples, next to each other; what follows vectorises.
+// Where the columns of the output sample a row.
+struct Columns {
+  std::vector<int32_t> before, after;  // In bytes from the start of a row.
+  std::vector<float> weights;
+  int64_t whole = 0;  // Of so many, the first ones, four bytes from `after` lie within the row.
+  bool interpolate = false;
+
+  Columns(int64_t width, int64_t resized_width, int64_t pixel_bytes) {
+    for (int64_t i = 0; i < resized_width; ++i) {
+      const Sample sample = SampleAt(i, width, resized_width);
+      interpolate |= sample.weight != 0.0f;
+      weights.push_back(sample.weight);
+      before.push_back(static_cast<int32_t>(sample.before * pixel_bytes));
+      after.push_back(static_cast<int32_t>(sample.after * pixel_bytes));
+      whole += sample.after + 1 < width;
+    }
+  }
+};
+
+// Copies the pixels of a row that an output row samples next to each other; what follows
+// vectorises.
 //
 // Packed pixels are three bytes apart, so that values keep the order of [height, width, 3]. Others
 // are four bytes apart, so that a channel of each is a shift away. Either way a pixel is copied as
 // four bytes, the last one of which does not count, but never from beyond the end of the row.
-struct PixelOffsets {
-  std::vector<int32_t> before, after;  // In bytes from the start of a row.
-  int64_t whole = 0;  // Of so many, the first ones, four bytes from `after` lie within the row.
-};
-
 template <int64_t kOutBytes>
 void GatherPixels(const uint8_t* row, const std::vector<int32_t>& offsets, int64_t whole,
                   uint8_t* out) {
+  constexpr int64_t kUnrolled = 8;
   const auto count = static_cast<int64_t>(offsets.size());
   const int32_t* offset = offsets.data();
-  for (int64_t i = 0; i < whole; ++i) std::memcpy(out + i * kOutBytes, row + offset[i], 4);
-  for (int64_t i = whole; i < count; ++i) {
+  int64_t i = 0;
+  for (; i + kUnrolled <= whole; i += kUnrolled) {
+    for (int64_t k = i; k < i + kUnrolled; ++k) {
+      std::memcpy(out + k * kOutBytes, row + offset[k], 4);
+    }
+  }
+  for (; i < whole; ++i) std::memcpy(out + i * kOutBytes, row + offset[i], 4);
+  for (; i < count; ++i) {
     std::memcpy(out + i * kOutBytes, row + offset[i], kChannels);
   }
 }
 
-struct Widen {
-  ROADMARK_KERNEL void Run(const uint8_t* __restrict values, int64_t count, float* __restrict out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(values[i]);
-  }
-};
-
-struct WidenBetween {
-  ROADMARK_KERNEL void Run(const uint8_t* __restrict before, const uint8_t* __restrict after,
-                           const float* __restrict weights, int64_t count, float* __restrict out) {
-    for (int64_t i = 0; i < count; ++i) {
-      const float left = static_cast<float>(before[i]), right = static_cast<float>(after[i]);
-      out[i] = left + (right - left) * weights[i];
-    }
-  }
-};
-
-ROADMARK_KERNEL float ChannelOf(uint32_t pixel, int shift) {
+// A value of a row as it is kept: interpolated, a byte, or a channel of a pixel.
+ROADMARK_KERNEL float Widened(float value, int) { return value; }
+ROADMARK_KERNEL float Widened(uint8_t value, int) { return static_cast<float>(value); }
+ROADMARK_KERNEL float Widened(uint32_t pixel, int shift) {
   return static_cast<float>(static_cast<int32_t>(pixel >> shift & 255));
 }
 
-struct WidenChannel {
-  ROADMARK_KERNEL void Run(const uint32_t* __restrict pixels, int shift, int64_t count,
-                           float* __restrict out) {
-    for (int64_t i = 0; i < count; ++i) out[i] = ChannelOf(pixels[i], shift);
-  }
-};
-
-struct WidenChannelBetween {
-  ROADMARK_KERNEL void Run(const uint32_t* __restrict before, const uint32_t* __restrict after,
-                           int shift, const float* __restrict weights, int64_t count,
-                           float* __restrict out) {
+struct Interpolate {
+  template <typename Value>
+  ROADMARK_KERNEL void Run(const Value* __restrict before, const Value* __restrict after, int shift,
+                           const float* __restrict weights, int64_t count, float* __restrict out) {
     for (int64_t i = 0; i < count; ++i) {
-      const float left = ChannelOf(before[i], shift), right = ChannelOf(after[i], shift);
+      const float left = Widened(before[i], shift), right = Widened(after[i], shift);
       out[i] = left + (right - left) * weights[i];
     }
   }
 };
 
-// Rows of a picture at the output's width, float32: [width, 3], or [3, width] if planar. Output
-// rows go down the picture, so that the last two are all that is ever needed again.
-template <typename Source, bool kPlanar>
+// Rows of a picture at the output's width. Output rows go down the picture, so that the last two
+// are all that is ever needed again.
+//
+// Where columns are interpolated a row is float32 [width, 3], or [3, width] if planar. Elsewhere it
+// is the sampled pixels, packed or not.
+template <typename Source, bool kPlanar, bool kInterpolates>
 class ResizedRows {
  public:
-  ResizedRows(Source source, int64_t width, int64_t resized_width)
+  using Sampled = std::conditional_t<kPlanar, uint32_t, uint8_t>;
+  using Value = std::conditional_t<kInterpolates, float, Sampled>;
+
+  ResizedRows(Source source, const Columns& columns)
       : source_(std::move(source)),
-        resized_width_(resized_width),
-        before_((resized_width + 1) * kOutBytes),
-        after_(before_.size()),
-        older_(resized_width * kChannels),
+        columns_(columns),
+        width_(static_cast<int64_t>(columns.before.size())),
+        older_((width_ + 1) * kChannels),
         newer_(older_.size()) {
-    for (int64_t i = 0; i < resized_width; ++i) {
-      const Sample sample = SampleAt(i, width, resized_width);
-      interpolates_ |= sample.weight != 0.0f;
-      weights_.insert(weights_.end(), kPlanar ? 1 : kChannels, sample.weight);
-      offsets_.before.push_back(static_cast<int32_t>(sample.before * Source::kPixelBytes));
-      offsets_.after.push_back(static_cast<int32_t>(sample.after * Source::kPixelBytes));
-      offsets_.whole += sample.after + 1 < width;
+    if constexpr (!kInterpolates) return;
+    before_.resize((width_ + 1) * kChannels);
+    after_.resize(before_.size());
+    for (float weight : columns.weights) {
+      weights_.insert(weights_.end(), kPlanar ? 1 : kChannels, weight);
     }
   }
 
   // The result is valid until the next but one call.
-  const float* Row(int64_t y) {
+  const Value* Row(int64_t y) {
     if (y == newer_y_) return newer_.data();
     if (y == older_y_) return older_.data();
     std::swap(older_, newer_);
     older_y_ = std::exchange(newer_y_, y);
     const uint8_t* row = source_.Row(y);
-    GatherPixels<kOutBytes>(row, offsets_.before, offsets_.whole, before_.data());
-    if (interpolates_) GatherPixels<kOutBytes>(row, offsets_.after, offsets_.whole, after_.data());
-    kPlanar ? FillPlanar() : FillPacked();
+    if constexpr (kInterpolates) {
+      Gather(row, columns_.before, before_.data());
+      Gather(row, columns_.after, after_.data());
+      FillNewer();
+    } else {
+      Gather(row, columns_.before, newer_.data());
+    }
     return newer_.data();
   }
 
- private:
-  static constexpr int64_t kOutBytes = kPlanar ? 4 : kChannels;
+  // The part of a row that plane `c` is made of, which Widened() gets out with Shift(c).
+  const Value* PlaneOf(const Value* row, int c) const {
+    return kInterpolates ? row + c * width_ : row;
+  }
+  static int Shift(int c) { return kPlanar && !kInterpolates ? 8 * c : 0; }
 
-  void FillPacked() {
-    const auto count = static_cast<int64_t>(newer_.size());
-    if (!interpolates_) return MultiVersion<Widen>::Run(before_.data(), count, newer_.data());
-    MultiVersion<WidenBetween>::Run(before_.data(), after_.data(), weights_.data(), count,
-                                    newer_.data());
+ private:
+  void Gather(const uint8_t* row, const std::vector<int32_t>& offsets, Sampled* out) const {
+    constexpr int64_t kOutBytes = kPlanar ? 4 : kChannels;
+    GatherPixels<kOutBytes>(row, offsets, columns_.whole, reinterpret_cast<uint8_t*>(out));
   }
 
-  void FillPlanar() {
-    const int64_t count = resized_width_;
-    const auto* before = reinterpret_cast<const uint32_t*>(before_.data());
-    const auto* after = reinterpret_cast<const uint32_t*>(after_.data());
-    for (int c = 0; c < kChannels; ++c) {
-      float* plane = newer_.data() + c * count;
-      if (interpolates_) {
-        MultiVersion<WidenChannelBetween>::Run(before, after, 8 * c, weights_.data(), count, plane);
-      } else {
-        MultiVersion<WidenChannel>::Run(before, 8 * c, count, plane);
-      }
+  void FillNewer() {
+    const int64_t planes = kPlanar ? kChannels : 1, count = width_ * kChannels / planes;
+    for (int c = 0; c < planes; ++c) {
+      MultiVersion<Interpolate>::Run(before_.data(), after_.data(), 8 * c, weights_.data(), count,
+                                     newer_.data() + c * count);
     }
   }
 
   Source source_;
-  int64_t resized_width_;
-  PixelOffsets offsets_;
+  const Columns& columns_;
+  int64_t width_;
   std::vector<float> weights_;  // Per value of a row, or of a plane's row.
-  bool interpolates_ = false;
-  std::vector<uint8_t> before_, after_;  // A pixel's fourth byte may lie behind the last pixel.
-  std::vector<float> older_, newer_;
+  std::vector<Sampled> before_, after_;
+  std::vector<Value> older_, newer_;  // A pixel's fourth byte may lie behind the last pixel.
   int64_t older_y_ = -1, newer_y_ = -1;
 };
 
 // Value i has the mean and the scale i % kBlock.
 struct Normalise {
-  template <typename T>
-  ROADMARK_KERNEL void Run(const float* __restrict upper, const float* __restrict mean,
+  template <typename Value, typename T>
+  ROADMARK_KERNEL void Run(const Value* __restrict upper, int shift, const float* __restrict mean,
                            const float* __restrict scale, int64_t count, T* __restrict out) {
+    const auto turn = [&](int64_t i, int64_t k) ROADMARK_INLINED {
+      Store((Widened(upper[i], shift) - mean[k]) * scale[k], out + i);
+    };
     int64_t i = 0;
     for (; i + kBlock <= count; i += kBlock) {
-      for (int64_t k = 0; k < kBlock; ++k) Store((upper[i + k] - mean[k]) * scale[k], out + i + k);
+      for (int64_t k = 0; k < kBlock; ++k) turn(i + k, k);
     }
-    for (int64_t k = 0; i < count; ++i, ++k) Store((upper[i] - mean[k]) * scale[k], out + i);
+    for (int64_t k = 0; i < count; ++i, ++k) turn(i, k);
   }
 };
 
 struct NormaliseBetween {
-  template <typename T>
-  ROADMARK_KERNEL void Run(const float* __restrict upper, const float* __restrict lower,
+  template <typename Value, typename T>
+  ROADMARK_KERNEL void Run(const Value* __restrict upper, const Value* __restrict lower, int shift,
                            float weight, const float* __restrict mean,
                            const float* __restrict scale, int64_t count, T* __restrict out) {
-    const auto turn = [&](int64_t i, int64_t k) {
-      const float value = upper[i] + (lower[i] - upper[i]) * weight;
+    const auto turn = [&](int64_t i, int64_t k) ROADMARK_INLINED {
+      const float above = Widened(upper[i], shift), below = Widened(lower[i], shift);
+      const float value = above + (below - above) * weight;
       Store((value - mean[k]) * scale[k], out + i);
     };
     int64_t i = 0;
@@ -233,40 +242,40 @@ struct NormaliseBetween {
 template <typename T>
 struct Line {
   float mean[kBlock], scale[kBlock];
-  T pad[kChannels];
-  int64_t pad_period;  // 3, or 1 in a plane.
+  std::vector<T> pad;  // A whole row of padding.
 
   // `c` is the plane's channel; -1 for all channels in turn.
-  Line(const InputFormat& format, int c) : pad_period(c < 0 ? kChannels : 1) {
+  Line(const InputFormat& format, int c) : pad(format.width * (c < 0 ? kChannels : 1)) {
     for (int64_t k = 0; k < kBlock; ++k) {
       mean[k] = format.mean[c < 0 ? k % kChannels : c];
       scale[k] = format.scale[c < 0 ? k % kChannels : c];
     }
-    for (int64_t k = 0; k < pad_period; ++k) Store(format.pad_value[c < 0 ? k : c], pad + k);
-  }
-
-  // `lower` counts with `weight`; null for none.
-  void Write(const float* upper, const float* lower, float weight, int64_t count, T* out) const {
-    if (lower) {
-      MultiVersion<NormaliseBetween>::Run(upper, lower, weight, mean, scale, count, out);
-    } else {
-      MultiVersion<Normalise>::Run(upper, mean, scale, count, out);
+    for (size_t k = 0; k < pad.size(); ++k) {
+      Store(format.pad_value[c < 0 ? k % kChannels : c], &pad[k]);
     }
   }
 
-  void Pad(int64_t count, T* out) const {
-    for (int64_t i = 0; i < count; i += pad_period) std::copy(pad, pad + pad_period, out + i);
+  // `lower` counts with `weight`; null for none.
+  template <typename Value>
+  void Write(const Value* upper, const Value* lower, int shift, float weight, int64_t count,
+             T* out) const {
+    if (lower) {
+      MultiVersion<NormaliseBetween>::Run(upper, lower, shift, weight, mean, scale, count, out);
+    } else {
+      MultiVersion<Normalise>::Run(upper, shift, mean, scale, count, out);
+    }
   }
+
+  void Pad(int64_t count, T* out) const { std::copy_n(pad.data(), count, out); }
 };
 
-template <bool kPlanar, typename T, typename Source>
-void WriteRows(Source source, int64_t height, int64_t width, const InputFormat& format,
-               int64_t first_row, int64_t last_row, T* out) {
+template <bool kPlanar, typename T, typename Rows>
+void WriteRows(Rows rows, int64_t height, const InputFormat& format, int64_t first_row,
+               int64_t last_row, T* out) {
   const int64_t planes = kPlanar ? kChannels : 1, values = kChannels / planes;
   const int64_t filled = format.resized_width * values, line = format.width * values;
   std::vector<Line<T>> lines;
   for (int c = 0; c < planes; ++c) lines.emplace_back(format, kPlanar ? c : -1);
-  ResizedRows<Source, kPlanar> rows(std::move(source), width, format.resized_width);
   for (int64_t y = first_row; y < last_row; ++y) {
     T* row = out + y * line;
     if (y >= format.resized_height) {
@@ -274,14 +283,27 @@ void WriteRows(Source source, int64_t height, int64_t width, const InputFormat& 
       continue;
     }
     const Sample sample = SampleAt(y, height, format.resized_height);
-    const float* upper = rows.Row(sample.before);
-    const float* lower = sample.weight == 0.0f ? nullptr : rows.Row(sample.after);
-    for (int64_t c = 0; c < planes; ++c) {
+    const auto* upper = rows.Row(sample.before);
+    const auto* lower = sample.weight == 0.0f ? nullptr : rows.Row(sample.after);
+    for (int c = 0; c < planes; ++c) {
       T* start = row + c * format.height * line;
-      lines[c].Write(upper + c * filled, lower ? lower + c * filled : nullptr, sample.weight,
-                     filled, start);
+      lines[c].Write(rows.PlaneOf(upper, c), lower ? rows.PlaneOf(lower, c) : nullptr,
+                     Rows::Shift(c), sample.weight, filled, start);
       lines[c].Pad(line - filled, start + filled);
     }
+  }
+}
+
+template <bool kPlanar, typename T, typename Source>
+void WriteRows(Source source, int64_t height, int64_t width, const InputFormat& format,
+               int64_t first_row, int64_t last_row, T* out) {
+  const Columns columns(width, format.resized_width, Source::kPixelBytes);
+  if (columns.interpolate) {
+    WriteRows<kPlanar>(ResizedRows<Source, kPlanar, true>(std::move(source), columns), height,
+                       format, first_row, last_row, out);
+  } else {
+    WriteRows<kPlanar>(ResizedRows<Source, kPlanar, false>(std::move(source), columns), height,
+                       format, first_row, last_row, out);
   }
 }
 
