@@ -50,6 +50,12 @@ def same_targets(ours: Arrays, theirs: Arrays) -> str:
     )
 
 
+def same_pixels(ours: Arrays, theirs: Arrays) -> str:
+    """Compares pasted masks pixel by pixel."""
+    mine, others = ours["masks"], theirs["masks"]
+    return f"{int((mine & others).sum()):,} pixels set by both, {int((mine ^ others).sum())} by one"
+
+
 def not_comparable(why: str) -> Agreement:
     """For results that differ on purpose."""
     return lambda *_: f"results not compared: {why}"

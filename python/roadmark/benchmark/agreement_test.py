@@ -58,3 +58,12 @@ def test_same_targets():
     assert said.startswith("2 of 3 matches the same (2 of them to a box), class targets equal")
     theirs["class_targets"] = ours["class_targets"] + 1
     assert "class targets different" in agreement.same_targets(ours, theirs)
+
+
+def test_same_pixels():
+    ours, theirs = (
+        {"masks": np.bool_([[[1, 1, 0]]])},
+        {"masks": np.bool_([[[1, 0, 0]]])},
+    )
+    assert agreement.same_pixels(ours, ours) == "2 pixels set by both, 0 by one"
+    assert agreement.same_pixels(ours, theirs) == "1 pixels set by both, 1 by one"

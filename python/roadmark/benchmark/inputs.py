@@ -163,6 +163,20 @@ def video_frame(height: int, width: int, count: int, seed: int = 1) -> Arrays:
     }
 
 
+def instance_masks(count: int, samples: int = 33, seed: int = 1) -> Arrays:
+    """Masks as Mask R-CNN gives them: a round object in each box, blurred at its edge.
+
+    Returns:
+        `probabilities` float32 `[count, samples, samples]`, `boxes` float32 `[count, 4]`,
+        normalised.
+    """
+    rng = np.random.default_rng(seed)
+    at = np.linspace(-1, 1, samples)
+    distance = np.hypot(at[:, None] * rng.uniform(0.9, 1.3, (count, 1, 1)), at)
+    probabilities = 1 / (1 + np.exp(12 * (distance - 0.8)))
+    return _float32(probabilities=probabilities, boxes=objects(rng, count))
+
+
 def _iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     low = np.maximum(boxes[:, None, :2], others[:, :2])
     high = np.minimum(boxes[:, None, 2:], others[:, 2:])

@@ -48,7 +48,15 @@ def test_padding_of_ground_truth_has_no_weight():
     assert not truth["boxes"][:, 20:].any()
 
 
+def test_masks_cover_about_half_of_their_boxes():
+    masks = inputs.instance_masks(20)["probabilities"]
+    assert masks.shape == (20, 33, 33)
+    covered = (masks > 0.5).mean(axis=(1, 2))
+    assert 0.3 < covered.min() < covered.max() < 0.7
+
+
 def test_same_seed_same_inputs():
-    for make in (inputs.coding, lambda: inputs.video_frame(72, 128, 20)):
+    frame, masks = lambda: inputs.video_frame(72, 128, 20), lambda: inputs.instance_masks(5)
+    for make in (inputs.coding, frame, masks):
         first, second = make(), make()
         assert all(np.array_equal(first[name], second[name]) for name in first)

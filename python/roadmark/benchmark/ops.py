@@ -3,6 +3,8 @@
 import functools
 from pathlib import Path
 
+import numpy as np
+
 from roadmark.benchmark import agreement, computer, inputs, suite
 from roadmark.benchmark.contender import Contenders, contenders
 from roadmark.benchmark.inputs import INPUT_SIZE, NUM_ANCHORS
@@ -65,6 +67,7 @@ def _operations(configs: Path) -> list[Operation]:
         _assignment(configs, slots=20, real=20, target=20.0),
         _coding(configs, "box encode", "encoding", "encodings"),
         _coding(configs, "box decode", "decoding", "boxes"),
+        _paste_masks(),
         _annotate(),
     ]
 
@@ -252,6 +255,31 @@ def _coding(configs: Path, name: str, function: str, result: str) -> Operation:
                 counted="both sides: the Faster R-CNN coder",
                 agree=agreement.close(result),
             ),
+        ),
+    )
+
+
+def _paste_masks() -> Operation:
+    scene = inputs.instance_masks(inputs.OBJECTS)
+    pixels = np.prod(scene["boxes"][:, 2:] - scene["boxes"][:, :2], axis=1).sum() * 1080 * 1920
+    return Operation(
+        name="mask pasting",
+        size=f"{inputs.OBJECTS} masks of 33x33 on a 1080p frame",
+        inputs=lambda: scene,
+        ours=f"{_NATIVE}:mask_pasting",
+        options={"size": [1080, 1920]},
+        moved=int(pixels),
+        moved_what="the boxes' pixels, written",
+        rivals=tuple(
+            Rival(
+                peer=peer,
+                function=f"{module}:mask_pasting",
+                is_foreign=False,
+                target=None,
+                counted="both sides: interpolation, threshold, masks of the frame's size",
+                agree=agreement.same_pixels,
+            )
+            for peer, module in (("tf.image", _TENSORFLOW), ("NumPy", _NUMPY))
         ),
     )
 

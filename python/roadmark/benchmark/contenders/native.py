@@ -10,7 +10,7 @@ from roadmark.benchmark.inputs import INPUT_SIZE
 from roadmark.detections import Detections
 from roadmark.ops import annotate, box_coder, nms
 from roadmark.ops.matcher import TargetAssigner, TargetAssignment
-from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, postprocess
+from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, paste_masks, postprocess
 from roadmark.ops.preprocess import preprocess
 
 Arrays = dict[str, np.ndarray]
@@ -120,6 +120,12 @@ def target_assignment(arrays: Arrays, options: dict[str, Any], threads: int) -> 
         return assigner.assign(boxes, labels, weights, threads=threads)
 
     return call, vars
+
+
+def mask_pasting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """Box-sized masks to masks of the picture's size."""
+    probabilities, boxes, size = arrays["probabilities"], arrays["boxes"], tuple(options["size"])
+    return lambda: paste_masks(probabilities, boxes, size, 0.5, threads), _as("masks")
 
 
 def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:

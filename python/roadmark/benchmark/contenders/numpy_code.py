@@ -55,6 +55,40 @@ def decoding(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     return decode, lambda boxes: {"boxes": boxes}
 
 
+def mask_pasting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """Box-sized masks to masks of the picture's size; only the box's pixels are computed."""
+    del threads
+    probabilities, boxes, size = arrays["probabilities"], arrays["boxes"], options["size"]
+
+    def paste() -> np.ndarray:
+        masks = np.zeros((len(boxes), *size), np.bool_)
+        for mask, values, box in zip(masks, probabilities, boxes, strict=True):
+            sides = (box[[0, 2]], box[[1, 3]])
+            rows, columns = (
+                _covered(*side, pixels, samples)
+                for side, pixels, samples in zip(sides, size, values.shape, strict=True)
+            )
+            pixels = _along(_along(values, rows[1]).T, columns[1]).T
+            mask[rows[0], columns[0]] = pixels > np.float32(0.5)
+        return masks
+
+    return paste, lambda masks: {"masks": masks}
+
+
+def _covered(low: float, high: float, size: int, samples: int) -> tuple[slice, np.ndarray]:
+    """The pixels of one side that lie in the box, and where they lie among its samples."""
+    first, last = int(np.ceil(low * (size - 1))), int(np.floor(high * (size - 1)))
+    pixels = np.arange(first, last + 1, dtype=np.float32) / np.float32(size - 1)
+    return slice(first, last + 1), (pixels - low) / (high - low) * np.float32(samples - 1)
+
+
+def _along(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    before = positions.astype(np.int64)
+    after = np.minimum(before + 1, len(values) - 1)
+    weights = (positions - before.astype(np.float32))[:, None]
+    return values[before] + (values[after] - values[before]) * weights
+
+
 def copying(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """Copies within memory, for the bandwidth; each thread copies its part again and again."""
     del arrays

@@ -63,6 +63,25 @@ def preprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Time
     return lambda: prepare(image), lambda batch: {"batch": batch.numpy()}
 
 
+def mask_pasting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """`crop_and_resize`, as the OD API's `reframe_box_masks_to_image_masks` uses it."""
+    use_threads(threads)
+    probabilities, boxes = tf.constant(arrays["probabilities"]), tf.constant(arrays["boxes"])
+
+    @tf.function(autograph=False)
+    def paste(probabilities: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        # The picture in units of each box.
+        low, high = boxes[:, :2], boxes[:, 2:]
+        picture = tf.concat([-low, 1 - low], axis=1) / tf.tile(high - low, [1, 2])
+        numbers = tf.range(tf.shape(boxes)[0])
+        values = tf.image.crop_and_resize(
+            probabilities[..., tf.newaxis], picture, numbers, options["size"]
+        )
+        return values[..., 0] > 0.5
+
+    return lambda: paste(probabilities, boxes), lambda masks: {"masks": masks.numpy()}
+
+
 def use_threads(threads: int) -> None:
     """Limits TensorFlow's pools; before its first operation."""
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
