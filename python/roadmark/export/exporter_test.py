@@ -17,6 +17,7 @@ from roadmark.errors import UserError  # noqa: E402
 from roadmark.export import agreement, exporter  # noqa: E402
 from roadmark.inference.detector import Detector  # noqa: E402
 from roadmark.odapi import checkpoints, exporting, models, pipeline_config, trained_model  # noqa: E402
+from roadmark.ops import tensorflow_ops  # noqa: E402
 
 RUN = Path("tests/models/quickstart")
 
@@ -105,6 +106,44 @@ def test_the_stock_model_is_called_as_the_tutorials_do(exported, scenes):
     assert found["detection_classes"].dtype == tf.float32
     one = {name: tensor.numpy()[0] for name, tensor in found.items()}
     assert len(agreement.stock_detections(one, scenes[0].shape[:2])) > 0
+
+
+def test_network_and_native_post_processing_make_one_saved_model(exported, scenes, tmp_path):
+    detector = Detector.load(exported.folder, engine="tensorflow")
+    image, spec = exported.manifest.input, exported.manifest.postprocess
+    module = tf.Module()
+    module.network = tf.saved_model.load(str(exported.folder / "raw"))
+
+    def detect(images):
+        outputs = module.network.signatures["serving_default"](images)
+        found = tensorflow_ops.postprocess(
+            outputs["class_logits"],
+            outputs["box_encodings"],
+            detector.anchors,
+            scale_factors=spec.box_coder.scale_factors,
+            score_converter=spec.score_converter,
+            logit_scale=spec.logit_scale,
+            background_column=spec.background_column,
+            score_threshold=0.1,
+            iou_threshold=spec.nms.iou_threshold,
+            max_per_class=spec.nms.max_per_class,
+            max_total=spec.nms.max_total,
+        )
+        return {name: one for name, one in found._asdict().items() if one is not None}
+
+    signature = [tf.TensorSpec([None, image.height, image.width, 3], name=image.name)]
+    module.detect = tf.function(detect, input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path), signatures=module.detect)
+    loaded = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    batch = tf.constant(detector.preprocess(scenes).arrays[image.name])
+    found = {name: tensor.numpy() for name, tensor in loaded(**{image.name: batch}).items()}
+    for index, expected in enumerate(detector.detect(scenes, score_threshold=0.1)):
+        count = found["num_detections"][index]
+        assert count == len(expected) > 0
+        pixels = found["boxes"][index, :count] * np.float32(scenes[index].shape[:2] * 2)
+        np.testing.assert_allclose(pixels, expected.boxes, atol=0.01)
+        np.testing.assert_allclose(found["scores"][index, :count], expected.scores, atol=1e-5)
+        assert np.array_equal(found["classes"][index, :count] + 1, expected.classes)
 
 
 def test_an_altered_weight_is_refused(exported, tmp_path):
