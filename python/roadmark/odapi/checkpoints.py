@@ -2,12 +2,14 @@
 
 A run keeps them in `checkpoints/ckpt-<step>.{index,data-*}`, with TensorFlow's own `checkpoint`
 file naming the newest, so that the stock OD API tools read the folder too. The index is moved into
-place last: a checkpoint without one is incomplete and does not count.
+place last: a checkpoint without one is incomplete and does not count. `ckpt-<step>.sha256` holds
+the checksums of both, as `sha256sum --check` reads them.
 
 Importing this module needs no TensorFlow; what restores or saves imports it.
 """
 
 import dataclasses
+import hashlib
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ from roadmark.errors import UserError
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
 _STEP = re.compile(r"-(\d+)$")
 _TEMPORARY = ".writing"
+_SUMS = ".sha256"
 # Below this share of its variables, what was restored is chance likeness and not the same model.
 _LEAST_SHARE = 0.5
 
@@ -44,6 +47,51 @@ def latest(run: str | Path) -> Path | None:
     """The newest complete checkpoint of a run, or None."""
     found = complete(run)
     return found[-1] if found else None
+
+
+def newest_intact(run: str | Path) -> tuple[Path | None, list[str]]:
+    """The newest complete checkpoint whose files are as they were written.
+
+    One without checksums, from elsewhere, is taken as it is.
+
+    Returns:
+        Its prefix, or None when there is no checkpoint; and a line for each damaged one that was
+        passed over.
+
+    Raises:
+        UserError: There are checkpoints, and all are damaged.
+    """
+    passed_over = []
+    for prefix in reversed(complete(run)):
+        damaged = damaged_file(prefix)
+        if damaged is None:
+            return prefix, passed_over
+        passed_over.append(f"{damaged}: not as it was written; this checkpoint is passed over")
+    if passed_over:
+        raise UserError(
+            folder(run),
+            f"all of its {len(passed_over)} checkpoints are damaged",
+            "put whole copies there, or begin anew with --restart",
+        )
+    return None, []
+
+
+def damaged_file(prefix: Path) -> Path | None:
+    """A file of a checkpoint that does not have its checksum, if there is one."""
+    sums = Path(f"{prefix}{_SUMS}")
+    if not sums.exists():
+        return None
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
+        expected, _, name = line.partition("  ")
+        path = prefix.parent / name
+        if not path.is_file() or _sha256(path) != expected:
+            return path
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def step_of(prefix: Path) -> int:
@@ -130,7 +178,9 @@ def save(checkpoint: Any, run: str | Path, step: int, keep: int) -> Path:
 
 def _publish(written: Path, target: Path) -> None:
     files = sorted(written.parent.glob(f"{written.name}.*"), key=lambda p: p.suffix == ".index")
-    for path in files:
+    sums = Path(f"{written}{_SUMS}")
+    sums.write_text("".join(f"{_sha256(path)}  {path.name}\n" for path in files))
+    for path in (sums, *files):
         with open(path, "rb") as stream:
             os.fsync(stream.fileno())
         os.replace(path, target / path.name)
@@ -147,6 +197,7 @@ def remove(prefix: Path) -> None:
     Path(f"{prefix}.index").unlink(missing_ok=True)
     for path in prefix.parent.glob(f"{prefix.name}.data-*"):
         path.unlink(missing_ok=True)
+    Path(f"{prefix}{_SUMS}").unlink(missing_ok=True)
 
 
 def _write_state(run: str | Path) -> None:

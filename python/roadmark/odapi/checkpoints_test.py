@@ -1,5 +1,6 @@
 """Which checkpoints count, and which one a path means; nothing here needs TensorFlow."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -31,6 +32,51 @@ def test_an_incomplete_checkpoint_is_never_picked(tmp_path, index, data):
     _write(tmp_path, 40, index=index, data=data)
     (checkpoints.folder(tmp_path) / ".writing").mkdir()
     assert checkpoints.latest(tmp_path).name == "ckpt-20"
+
+
+def _write_with_sums(run: Path, step: int, spoil: str = "") -> None:
+    _write(run, step)
+    folder = checkpoints.folder(run)
+    files = [folder / f"ckpt-{step}.{part}" for part in ("index", "data-00000-of-00001")]
+    for path in files:
+        path.write_text(f"{step}")
+    digest = hashlib.sha256(f"{step}".encode()).hexdigest()
+    (folder / f"ckpt-{step}.sha256").write_text(
+        "".join(f"{digest}  {path.name}\n" for path in files)
+    )
+    if spoil:
+        (folder / f"ckpt-{step}.{spoil}").write_text("other")
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "newest"),
+    [
+        ({}, "ckpt-3"),
+        ({3: "index"}, "ckpt-2"),
+        ({3: "data-00000-of-00001", 2: "sha256"}, "ckpt-1"),
+    ],
+    ids=["all whole", "the newest index", "data, and the sums themselves"],
+)
+def test_damaged_checkpoints_are_passed_over(tmp_path, spoilt, newest):
+    for step in (1, 2, 3):
+        _write_with_sums(tmp_path, step, spoilt.get(step, ""))
+    prefix, lines = checkpoints.newest_intact(tmp_path)
+    assert prefix.name == newest
+    assert len(lines) == len(spoilt)
+    assert all("passed over" in line for line in lines)
+
+
+def test_without_sums_a_checkpoint_is_taken_as_it_is(tmp_path):
+    assert checkpoints.newest_intact(tmp_path) == (None, [])
+    _write(tmp_path, 5)
+    assert checkpoints.newest_intact(tmp_path) == (checkpoints.folder(tmp_path) / "ckpt-5", [])
+
+
+def test_when_all_are_damaged_nothing_is_resumed(tmp_path):
+    for step in (1, 2):
+        _write_with_sums(tmp_path, step, "index")
+    with pytest.raises(UserError, match="all of its 2 checkpoints are damaged"):
+        checkpoints.newest_intact(tmp_path)
 
 
 def test_steps_are_compared_as_numbers(tmp_path):

@@ -14,7 +14,7 @@ from roadmark.training import preflight, run_config, schedule
 from roadmark.training.evaluations import Evaluate, Evaluations
 from roadmark.training.interruption import Interruption
 from roadmark.training.options import TrainOptions, TrainResult
-from roadmark.training.recorder import TOTAL_LOSS, Recorder
+from roadmark.training.recorder import TOTAL_LOSS, NotFiniteError, Recorder
 from roadmark.training.run_config import RunConfig
 from roadmark.training.run_folder import RunFolder
 
@@ -42,7 +42,8 @@ def train(options: TrainOptions) -> TrainResult:
         _check_fine_tune(train.fine_tune_checkpoint, folder.path)
     _restart(folder, options)
     beginning = folder.beginning(options.seed, train.batch_size, prepared.index.digest())
-    resume = checkpoints.latest(folder.path)
+    resume, passed_over = checkpoints.newest_intact(folder.path)
+    _say(passed_over)
     done = checkpoints.step_of(resume) if resume else 0
     _say(_summary(options, prepared, folder, beginning.seed))
     with Evaluations(folder, prepared.plan, _evaluate(prepared), done) as validation:
@@ -194,7 +195,7 @@ class _Run:
                 due = self._validation.due(step)
                 save = stop or due or step % options.checkpoint_every == 0
                 if save or step % options.log_every == 0:
-                    recorder.write(step)
+                    self._write_row(step)
                 meter.advance(note=_note(recorder.last))
                 if save:
                     checkpoint = self._session.save(self._folder, step, options.keep_checkpoints)
@@ -204,6 +205,19 @@ class _Run:
                 if stop:
                     break
         return checkpoint, step
+
+    def _write_row(self, step: int) -> None:
+        try:
+            self._recorder.write(step)
+        except NotFiniteError as error:
+            path = self._folder / "not_finite" / f"step-{error.step}.tfrecord"
+            records = self._session.write_batch(error.step, path)
+            raise UserError(
+                f"training step {error.step}",
+                f"{error.problem}; its records ({', '.join(records)}) are in {path}",
+                "lower the learning rate, set train_config.gradient_clipping_by_norm, or look at "
+                "these records; the checkpoints of earlier steps are whole",
+            ) from None
 
     def _evaluate(self, checkpoint: Path, interruption: Interruption) -> None:
         step = checkpoints.step_of(checkpoint)

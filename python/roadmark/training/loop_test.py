@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from roadmark.data import tfrecord
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config, target_assignment
 from roadmark.ops import tensorflow_ops
@@ -298,7 +300,44 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(options, whole, tmp_path):
         "checkpoint",
         "ckpt-1.data-00000-of-00001",
         "ckpt-1.index",
+        "ckpt-1.sha256",
     }
+
+
+def test_a_loss_that_is_not_finite_names_and_keeps_its_records(options, tmp_path):
+    wild = dataclasses.replace(
+        options,
+        model_dir=tmp_path,
+        overrides=(
+            *options.overrides,
+            f"{RATE}.learning_rate_base=1e30",
+            f"{RATE}.warmup_learning_rate=1e30",
+        ),
+        check_learning_rate=False,
+        log_every=5,
+    )
+    with pytest.raises(UserError, match=r"^training step \d+: .* is (nan|inf)") as error:
+        loop.train(wild)
+    message = str(error.value)
+    assert "(learning rate 9." in message or "(learning rate 1e+30" in message
+    assert message.count(": record ") == options.batch_size
+    (kept,) = (tmp_path / "not_finite").iterdir()
+    assert str(kept) in message
+    assert len(list(tfrecord.scan(kept))) == options.batch_size
+
+
+def test_a_damaged_checkpoint_is_passed_over(options, whole, tmp_path, capsys):
+    shutil.copytree(whole.run, tmp_path / "run")
+    (data,) = (tmp_path / "run" / "checkpoints").glob("ckpt-20.data-*")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    again = loop.train(dataclasses.replace(options, model_dir=tmp_path / "run"))
+    assert again.step == STEPS
+    said = capsys.readouterr().out
+    assert f"{data}: not as it was written; this checkpoint is passed over" in said
+    assert f"resuming {tmp_path}/run/checkpoints/ckpt-10" in said
+    assert checkpoints.newest_intact(tmp_path / "run") == (again.checkpoint, [])
 
 
 def test_an_image_that_cannot_be_decoded_is_named(options, tmp_path):

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from roadmark.errors import UserError
 from roadmark.training.metrics import MetricsFile
 from roadmark.training.run_folder import RunFolder
 
@@ -15,6 +14,36 @@ STEPS_PER_SECOND = "steps_per_second"
 DATA_WAIT = "data_wait_seconds"
 
 SummaryWriter = Callable[[int, Mapping[str, float]], None]
+
+
+class NotFiniteError(Exception):
+    """A step with a value that is not a finite number.
+
+    Args:
+        step: The step, counted from 1.
+        bad: What is not finite, in words.
+        values: Every value of the step.
+        before: Those of the step before, where they are still known.
+
+    Attributes:
+        step: As given.
+        problem: All of it in one line.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        bad: list[str],
+        values: Mapping[str, float],
+        before: Mapping[str, float],
+    ):
+        super().__init__(step)
+        self.step = step
+        rate = f"learning rate {values[LEARNING_RATE]:.4g}"
+        earlier = ", ".join(
+            f"{name} {value:.4g}" for name, value in before.items() if name != LEARNING_RATE
+        )
+        self.problem = f"{', '.join(bad)} ({rate}{f'; the step before: {earlier}' * bool(earlier)})"
 
 
 class Recorder:
@@ -70,7 +99,7 @@ class Recorder:
             step: Steps done.
 
         Raises:
-            UserError: A value is not finite.
+            NotFiniteError: A value is not finite.
         """
         steps = [{name: float(value) for name, value in one.items()} for one in self._values]
         _check_finite(steps, self._written + 1)
@@ -88,12 +117,8 @@ class Recorder:
 
 
 def _check_finite(steps: list[dict[str, float]], first: int) -> None:
-    for step, values in enumerate(steps, start=first):
+    for number, values in enumerate(steps):
         bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            raise UserError(
-                f"training step {step}",
-                f"{', '.join(bad)}",
-                "lower the learning rate or set train_config.gradient_clipping_by_norm; the "
-                "checkpoints of earlier steps are whole",
-            )
+            before = steps[number - 1] if number else {}
+            raise NotFiniteError(first + number, bad, values, before)

@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from roadmark.errors import UserError
 from roadmark.training import metrics
-from roadmark.training.recorder import Recorder
+from roadmark.training.recorder import NotFiniteError, Recorder
 from roadmark.training.run_folder import RunFolder
 
 
@@ -35,6 +34,11 @@ def test_a_value_that_is_not_finite_is_named_with_its_step(tmp_path, bad):
     with Recorder(RunFolder(tmp_path), lambda *row: None, step=10) as recorder:
         for loss in (1.0, bad, 2.0):
             recorder.add(_values(loss), waited=0.0)
-        with pytest.raises(UserError, match=rf"training step 12: .*total_loss is {bad}"):
+        with pytest.raises(NotFiniteError) as error:
             recorder.write(13)
+    assert error.value.step == 12
+    assert error.value.problem == (
+        f"class_loss is {bad}, total_loss is {bad} (learning rate 0.1; the step before: "
+        "class_loss 0.5, total_loss 1)"
+    )
     assert metrics.read(tmp_path / "metrics.csv") == []

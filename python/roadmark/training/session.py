@@ -155,6 +155,24 @@ class Session:
 
         return write
 
+    def write_batch(self, step: int, path: Path) -> list[str]:
+        """Writes the records of one step's batch to a file of their own.
+
+        Args:
+            step: The step, counted from 1.
+            path: The TFRecord file; its folder is made.
+
+        Returns:
+            Where each of them comes from.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first = (step - 1) * self._batch_size
+        frames = [self._examples.frame(first + index) for index in range(self._batch_size)]
+        with tfrecord.RecordWriter(path) as writer:
+            for frame in frames:
+                writer.write(tfrecord.intact(frame))
+        return [frame.where for frame in frames]
+
     def save(self, run: Path, step: int, keep: int) -> Path:
         """Writes a checkpoint; see `checkpoints.save`."""
         return checkpoints.save(self._checkpoint, run, step, keep)
@@ -168,12 +186,12 @@ class _Examples:
         self._order = ExampleOrder(len(index), seed)
 
     def read(self, position: int) -> bytes:
-        return tfrecord.intact(self._frame(position))
+        return tfrecord.intact(self.frame(position))
 
     def blame(self, first: int, count: int) -> None:
         """Raises a UserError for the first of `count` examples that cannot be used, if any."""
         for position in range(first, first + count):
-            frame = self._frame(position)
+            frame = self.frame(position)
             image = example.parse(tfrecord.intact(frame), frame.where)
             try:
                 tf.io.decode_image(image.encoded, channels=3, expand_animations=False)
@@ -185,7 +203,7 @@ class _Examples:
                     "lists every such image",
                 ) from None
 
-    def _frame(self, position: int) -> tfrecord.Frame:
+    def frame(self, position: int) -> tfrecord.Frame:
         return self._index.frame(self._order.example_at(int(position)))
 
 
