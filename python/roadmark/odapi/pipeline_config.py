@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,51 @@ def predicts_masks(config: TrainEvalPipelineConfig) -> bool:
     """Whether the model gives masks: Mask R-CNN does."""
     kind = config.model.WhichOneof("model")
     return kind == "faster_rcnn" and config.model.faster_rcnn.number_of_stages == 3
+
+
+def trained(config: TrainEvalPipelineConfig, names: Sequence[str]) -> list[bool]:
+    """Which variables are trained: `update_trainable_variables`, less `freeze_variables`.
+
+    Patterns match from the start of a name, as in `object_detection.utils.variables_helper`. The
+    OD API follows both fields under TensorFlow 1 alone.
+
+    Args:
+        config: The config.
+        names: Of the trainable variables.
+
+    Raises:
+        UserError: A pattern is no regular expression or matches no name, or nothing is left.
+    """
+    fields = {
+        field: [_matching(field, pattern, names) for pattern in getattr(config.train_config, field)]
+        for field in ("update_trainable_variables", "freeze_variables")
+    }
+    wanted = fields["update_trainable_variables"] or [set(names)]
+    kept = set().union(*wanted).difference(*fields["freeze_variables"])
+    if not kept:
+        raise UserError(
+            "train_config",
+            "freeze_variables and update_trainable_variables leave nothing to train",
+            "freeze less",
+        )
+    return [name in kept for name in names]
+
+
+def _matching(field: str, pattern: str, names: Sequence[str]) -> set[str]:
+    where = f"train_config.{field}"
+    try:
+        found = {name for name in names if re.match(pattern, name)}
+    except re.error as error:
+        raise UserError(
+            where, f"found {pattern!r}, no regular expression: {error}", "correct it"
+        ) from None
+    if not found:
+        raise UserError(
+            where,
+            f"found {pattern!r}, which matches no variable",
+            f"names look like {', '.join(names[:: max(1, len(names) // 4)])}",
+        )
+    return found
 
 
 def override(

@@ -225,3 +225,38 @@ def test_setters_of_the_flags(config) -> None:
     assert config.train_config.fine_tune_checkpoint == "zoo/ckpt-0"
     assert config.train_config.fine_tune_checkpoint_type == "detection"
     assert config.train_config.fine_tune_checkpoint_version == 2
+
+
+_NAMES = ["extractor/conv1/kernel", "extractor/conv2/kernel", "head/kernel"]
+
+
+@pytest.mark.parametrize(
+    ("update", "freeze", "trained"),
+    [
+        ([], [], [True, True, True]),
+        ([], ["extractor/"], [False, False, True]),
+        ([], [".*conv1", ".*conv2"], [False, False, True]),
+        (["extractor"], [".*conv1"], [False, True, False]),
+        ([], ["extractor/conv1"], [False, True, True]),
+    ],
+    ids=["all", "a scope", "two patterns", "both fields", "one layer"],
+)
+def test_what_is_trained(config, update, freeze, trained):
+    config.train_config.update_trainable_variables.extend(update)
+    config.train_config.freeze_variables.extend(freeze)
+    assert pipeline_config.trained(config, _NAMES) == trained
+
+
+@pytest.mark.parametrize(
+    ("freeze", "message"),
+    [
+        ("conv1", r"freeze_variables: found 'conv1', which matches no variable; names look like extractor/conv1/kernel, "),
+        ("(", r"freeze_variables: found '\(', no regular expression"),
+        (".*", r"leave nothing to train"),
+    ],
+    ids=["not from the start", "no pattern", "everything"],
+)
+def test_what_cannot_be_frozen_is_refused(config, freeze, message):
+    config.train_config.freeze_variables.append(freeze)
+    with pytest.raises(UserError, match=message):
+        pipeline_config.trained(config, _NAMES)

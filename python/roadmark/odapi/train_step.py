@@ -11,7 +11,7 @@ from object_detection import model_lib  # noqa: E402
 from object_detection.builders import optimizer_builder  # noqa: E402
 from object_detection.core import standard_fields  # noqa: E402
 
-from roadmark.odapi import tracing  # noqa: E402
+from roadmark.odapi import pipeline_config, tracing  # noqa: E402
 
 _Fields = standard_fields.InputDataFields
 
@@ -68,6 +68,12 @@ class TrainStep:
         step: int64 scalar, counted up by every call.
         strategy: Where to run.
         batch_spec: The dataset's `element_spec`.
+
+    Attributes:
+        frozen: Names of the trainable variables that the config leaves as they are.
+
+    Raises:
+        UserError: As `pipeline_config.trained`.
     """
 
     def __init__(
@@ -80,12 +86,14 @@ class TrainStep:
         strategy: tf.distribute.Strategy,
         batch_spec: Any,
     ):
+        self._config = config
         self._train_config = config.train_config
         self._model = model
         self._optimizer = optimizer
         self._learning_rate = learning_rate
         self._step = step
         self._strategy = strategy
+        self.frozen: tuple[str, ...] = ()
         self._compiled = tracing.trace(self._distributed, *batch_spec)
 
     def __call__(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
@@ -118,7 +126,7 @@ class TrainStep:
         )
         with tf.GradientTape() as tape:
             losses = self._losses(features, labels)
-        variables = self._model.trainable_variables
+        variables = self._trained_variables()
         gradients = tape.gradient(losses[TOTAL_LOSS], variables)
         norm = tf.linalg.global_norm(gradients)
         limit = self._train_config.gradient_clipping_by_norm
@@ -126,6 +134,13 @@ class TrainStep:
             gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return losses | {GRADIENT_NORM: norm}
+
+    def _trained_variables(self) -> list[tf.Variable]:
+        variables = self._model.trainable_variables
+        names = [variable.name.partition(":")[0] for variable in variables]
+        kept = pipeline_config.trained(self._config, names)
+        self.frozen = tuple(name for name, keep in zip(names, kept, strict=True) if not keep)
+        return [variable for variable, keep in zip(variables, kept, strict=True) if keep]
 
     def _losses(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
         model = self._model

@@ -119,6 +119,9 @@ def _session(
         _say([f"targets are assigned by the OD API's graph: {session.not_native}"])
     if session.fine_tuned is not None:
         _say(session.fine_tuned.lines())
+    if session.frozen:
+        names = f"{session.frozen[0]} to {session.frozen[-1]}"
+        _say([f"{len(session.frozen)} variables stay as they are: {names}"])
     _say([f"training on {session.devices}"])
     return session
 

@@ -304,6 +304,31 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(options, whole, tmp_path):
     }
 
 
+def test_frozen_variables_stay_as_they_are(options, tmp_path, capsys):
+    import tensorflow as tf
+
+    run = loop.train(
+        dataclasses.replace(
+            options,
+            model_dir=tmp_path,
+            steps=2,
+            checkpoint_every=1,
+            overrides=(*options.overrides, "train_config.freeze_variables=['WeightShared']"),
+        )
+    ).run
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "stay as they" in line]
+    names = [name for name, _ in tf.train.list_variables(str(checkpoints.latest(run)))]
+    first, second = (tf.train.load_checkpoint(str(one)) for one in checkpoints.complete(run))
+    changed = [
+        name
+        for name in names
+        if "kernel" in name and ".OPTIMIZER_SLOT" not in name
+        if (first.get_tensor(name) != second.get_tensor(name)).any()
+    ]
+    kernels = [name for name in names if "kernel" in name and ".OPTIMIZER_SLOT" not in name]
+    assert 0 < len(kernels) - len(changed) <= int(line.split()[0])
+
+
 def test_a_loss_that_is_not_finite_names_and_keeps_its_records(options, tmp_path):
     wild = dataclasses.replace(
         options,

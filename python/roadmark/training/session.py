@@ -128,6 +128,11 @@ class Session:
             done += 1
 
     @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the trainable variables that the config leaves as they are."""
+        return self._train_step.frozen
+
+    @property
     def devices(self) -> str:
         """What the steps run on, for the user."""
         gpus = tf.config.list_logical_devices("GPU")
