@@ -33,114 +33,136 @@ struct MeanAlphas {
   }
 };
 
-// Most runs are the sides of frames: too short for a call of memset.
-void FillBytes(uint8_t* run, int64_t count, uint8_t value) {
-  if (count > 16) {
-    std::memset(run, value, count);
-    return;
-  }
-  const uint64_t word = value * UINT64_C(0x0101010101010101);
-  if (count >= 8) {
-    std::memcpy(run, &word, 8);
-    std::memcpy(run + count - 8, &word, 8);
-  } else if (count >= 4) {
-    std::memcpy(run, &word, 4);
-    std::memcpy(run + count - 4, &word, 4);
-  } else if (count > 0) {
-    run[0] = run[count / 2] = run[count - 1] = value;
+// Samples of a plane: rows [top, bottom), columns [left, right).
+struct Block {
+  int64_t top, bottom, left, right;
+};
+
+// Rows of a block lie far apart, where the processor does not look ahead by itself; and stores,
+// done in order, would wait for one line of the cache after the other.
+constexpr int64_t kRowsAhead = 16;
+
+void FetchRow(const uint8_t* row, int64_t bytes) {
+  constexpr int64_t kCacheLine = 64;
+  for (int64_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(row + i, 1);
+  __builtin_prefetch(row + bytes - 1, 1);
+}
+
+// Copies the first `bytes` of a row to the `rows` - 1 rows below it, as two words that may overlap.
+template <typename Word>
+void CopyDown(uint8_t* row, int64_t stride, int64_t rows, int64_t bytes) {
+  Word first, last;
+  const int64_t offset = bytes - static_cast<int64_t>(sizeof(Word));
+  std::memcpy(&first, row, sizeof(Word));
+  std::memcpy(&last, row + offset, sizeof(Word));
+  for (int64_t y = 1; y < rows; ++y) {
+    row += stride;
+    if (y + kRowsAhead < rows) FetchRow(row + kRowsAhead * stride, 1);
+    std::memcpy(row, &first, sizeof(Word));
+    std::memcpy(row + offset, &last, sizeof(Word));
   }
 }
 
 template <int kChannels>
-void FillRun(uint8_t* run, int64_t count, const uint8_t* ink, uint8_t alpha) {
-  // Copies, because the compiler takes the originals for a part of the run.
+void FillBlock(const Plane& plane, const Block& block, const uint8_t* ink) {
+  uint8_t* row = plane.samples + block.top * plane.stride + block.left * kChannels;
+  const int64_t rows = block.bottom - block.top, bytes = (block.right - block.left) * kChannels;
+  for (int64_t i = 0; i < bytes; i += kChannels) {
+    for (int c = 0; c < kChannels; ++c) row[i + c] = ink[c];
+  }
+  // Most blocks are the sides of frames: too narrow for a call of memcpy.
+  if (bytes == 1) return CopyDown<uint8_t>(row, plane.stride, rows, bytes);
+  if (bytes < 4) return CopyDown<uint16_t>(row, plane.stride, rows, bytes);
+  if (bytes < 8) return CopyDown<uint32_t>(row, plane.stride, rows, bytes);
+  if (bytes <= 16) return CopyDown<uint64_t>(row, plane.stride, rows, bytes);
+  for (int64_t y = 1; y < rows; ++y) {
+    if (y + kRowsAhead < rows) FetchRow(row + (y + kRowsAhead) * plane.stride, bytes);
+    std::memcpy(row + y * plane.stride, row, bytes);
+  }
+}
+
+template <int kChannels>
+void BlendBlock(const Plane& plane, const Block& block, const uint8_t* ink, uint8_t alpha) {
+  // Copies, because the compiler takes the originals for a part of the plane.
   uint8_t samples[kChannels];
   for (int c = 0; c < kChannels; ++c) samples[c] = ink[c];
-  if (kChannels == 1 && alpha == 255) {
-    FillBytes(run, count, samples[0]);
-    return;
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    for (int c = 0; c < kChannels; ++c) {
-      uint8_t& value = run[i * kChannels + c];
-      value = alpha == 255 ? samples[c] : Mix(value, samples[c], alpha);
+  for (int64_t y = block.top; y < block.bottom; ++y) {
+    uint8_t* row = plane.samples + y * plane.stride;
+    for (int64_t x = block.left; x < block.right; ++x) {
+      for (int c = 0; c < kChannels; ++c) {
+        row[x * kChannels + c] = Mix(row[x * kChannels + c], samples[c], alpha);
+      }
     }
   }
 }
 
 // Planes are filled sample by sample, where a sample covers 1 << shift pixels in each direction.
 
-// How many of the pixels under sample `index` lie in [begin, end).
-int64_t Covered(int64_t index, int shift, int64_t begin, int64_t end) {
-  const int64_t first = std::max(index << shift, begin);
-  return std::max<int64_t>(std::min((index + 1) << shift, end) - first, 0);
-}
-
 struct Frame {
   Rect picture, outer, inner;
 };
 
-// The parts of one row of samples that are filled with one alpha each.
-class RowRuns {
- public:
-  struct Run {
-    int64_t begin, end;
-    uint8_t alpha;
-  };
+// One direction of a frame, cut into parts in which all samples cover as many pixels of each.
+struct Part {
+  int64_t begin, end;
+  int64_t in_outer, in_inner, in_picture;  // Pixels under a sample; 1 or 2 at most.
+};
 
-  RowRuns(const Frame& frame, int shift, int alpha) : frame_(frame), shift_(shift), alpha_(alpha) {
-    const int64_t columns[] = {frame.outer.left, frame.inner.left, frame.inner.right,
-                               frame.outer.right};
-    int64_t last = 0;
-    for (int i = 0; i < 4; ++i) {
+class Parts {
+ public:
+  Parts(int64_t outer_begin, int64_t inner_begin, int64_t inner_end, int64_t outer_end,
+        int64_t picture_end, int shift) {
+    int64_t begin = outer_begin >> shift;
+    for (int64_t pixel : {outer_begin, inner_begin, inner_end, outer_end}) {
       // Only the sample that an edge goes through is covered in part.
-      last = edges_[2 * i] = std::max(columns[i] >> shift, last);
-      last = edges_[2 * i + 1] = std::max((columns[i] + (1 << shift) - 1) >> shift, last);
+      for (int64_t end : {pixel >> shift, (pixel + (1 << shift) - 1) >> shift}) {
+        if (end <= begin) continue;
+        *end_++ = {begin, end, Covered(begin, shift, outer_begin, outer_end),
+                   Covered(begin, shift, inner_begin, inner_end),
+                   Covered(begin, shift, 0, picture_end)};
+        begin = end;
+      }
     }
   }
 
-  // Most rows have the runs of the row before them.
-  void MoveTo(int64_t row) {
-    const int64_t in_outer = Covered(row, shift_, frame_.outer.top, frame_.outer.bottom);
-    const int64_t in_inner = Covered(row, shift_, frame_.inner.top, frame_.inner.bottom);
-    const int64_t in_picture = Covered(row, shift_, 0, frame_.picture.bottom);
-    if (in_outer == in_outer_ && in_inner == in_inner_ && in_picture == in_picture_) return;
-    in_outer_ = in_outer, in_inner_ = in_inner, in_picture_ = in_picture;
-    end_ = runs_;
-    for (int i = 0; i < 7; ++i) Add(edges_[i], edges_[i + 1]);
-  }
-
-  const Run* begin() const { return runs_; }
-  const Run* end() const { return end_; }
+  const Part* begin() const { return parts_; }
+  const Part* end() const { return end_; }
 
  private:
-  void Add(int64_t begin, int64_t end) {
-    if (begin >= end) return;
-    const int64_t covered =
-        in_outer_ * Covered(begin, shift_, frame_.outer.left, frame_.outer.right) -
-        in_inner_ * Covered(begin, shift_, frame_.inner.left, frame_.inner.right);
-    const int64_t pixels = in_picture_ * Covered(begin, shift_, 0, frame_.picture.right);
-    const int64_t alpha = (covered * alpha_ + pixels / 2) / pixels;
-    if (alpha > 0) *end_++ = {begin, end, static_cast<uint8_t>(alpha)};
+  // How many of the pixels under sample `index` lie in [begin, end).
+  static int64_t Covered(int64_t index, int shift, int64_t begin, int64_t end) {
+    const int64_t first = std::max(index << shift, begin);
+    return std::max<int64_t>(std::min((index + 1) << shift, end) - first, 0);
   }
 
-  const Frame& frame_;
-  int shift_, alpha_;
-  int64_t edges_[8];
-  int64_t in_outer_ = -1, in_inner_ = -1, in_picture_ = -1;
-  Run runs_[7];
-  Run* end_ = runs_;
+  Part parts_[8];
+  Part* end_ = parts_;
 };
+
+int64_t AlphaOf(const Part& rows, const Part& columns, int alpha) {
+  const int64_t covered = rows.in_outer * columns.in_outer - rows.in_inner * columns.in_inner;
+  const int64_t pixels = rows.in_picture * columns.in_picture;
+  if (covered == pixels) return alpha;
+  return covered ? (covered * alpha + pixels / 2) / pixels : 0;
+}
 
 template <int kChannels>
 void FillPlane(const Plane& plane, int shift, const Frame& frame, const uint8_t* ink, int alpha) {
-  RowRuns runs(frame, shift, alpha);
-  const int64_t end = (frame.outer.bottom + (1 << shift) - 1) >> shift;
-  for (int64_t y = frame.outer.top >> shift; y < end; ++y) {
-    runs.MoveTo(y);
-    uint8_t* row = plane.samples + y * plane.stride;
-    for (const RowRuns::Run& run : runs) {
-      FillRun<kChannels>(row + run.begin * kChannels, run.end - run.begin, ink, run.alpha);
+  const Rect &outer = frame.outer, &inner = frame.inner;
+  const Parts columns(outer.left, inner.left, inner.right, outer.right, frame.picture.right, shift);
+  for (const Part& rows :
+       Parts(outer.top, inner.top, inner.bottom, outer.bottom, frame.picture.bottom, shift)) {
+    for (const Part* part = columns.begin(); part != columns.end();) {
+      Block block = {rows.begin, rows.end, part->begin, part->end};
+      const int64_t of_block = AlphaOf(rows, *part, alpha);
+      while (++part != columns.end() && AlphaOf(rows, *part, alpha) == of_block) {
+        block.right = part->end;
+      }
+      if (of_block == 255) {
+        FillBlock<kChannels>(plane, block, ink);
+      } else if (of_block > 0) {
+        BlendBlock<kChannels>(plane, block, ink, static_cast<uint8_t>(of_block));
+      }
     }
   }
 }

@@ -1,9 +1,33 @@
 #include "cc/annotate/tags.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace roadmark {
 namespace {
+
+// The larger ones of `count` values.
+void KeepLarger(const uint8_t* from, int64_t count, uint8_t* to) {
+  // A vector that every x86-64 has; characters are too narrow for loops over wider ones.
+  typedef uint8_t Eight __attribute__((vector_size(8)));
+  if (count < 8) {
+    for (int64_t i = 0; i < count; ++i) to[i] = std::max(to[i], from[i]);
+    return;
+  }
+  const auto larger = [&](int64_t begin) {
+    Eight a, b;
+    std::memcpy(&a, from + begin, sizeof(a));
+    std::memcpy(&b, to + begin, sizeof(b));
+    return a > b ? a : b;
+  };
+  // The last ones may be among those before them; they are read before those are written.
+  const Eight last = larger(count - 8);
+  for (int64_t i = 0; i < count - 8; i += 8) {
+    const Eight values = larger(i);
+    std::memcpy(to + i, &values, sizeof(values));
+  }
+  std::memcpy(to + count - 8, &last, sizeof(last));
+}
 
 // Where two characters overlap the darker one counts.
 void DrawGlyph(const GlyphAtlas& atlas, const Glyph& glyph, int64_t top, int64_t left,
@@ -13,8 +37,7 @@ void DrawGlyph(const GlyphAtlas& atlas, const Glyph& glyph, int64_t top, int64_t
   if (seen.empty()) return;
   for (int64_t y = seen.top; y < seen.bottom; ++y) {
     const uint8_t* from = atlas.coverage + glyph.offset + (y - top) * glyph.width - left;
-    uint8_t* to = tile->Row(y) - bounds.left;
-    for (int64_t x = seen.left; x < seen.right; ++x) to[x] = std::max(to[x], from[x]);
+    KeepLarger(from + seen.left, seen.right - seen.left, tile->Row(y) + seen.left - bounds.left);
   }
 }
 
