@@ -100,11 +100,25 @@ def _by_split(images: Sequence[SourceImage], names: Sequence[str]) -> Splits:
 def _groups(images: Sequence[SourceImage], group_by: str | None) -> list[str]:
     if group_by is None:
         return [image.group for image in images]
+    return groups_by(group_by, [image.name for image in images])
+
+
+def groups_by(expression: str, names: Sequence[str]) -> list[str]:
+    """The group of each picture by its name.
+
+    Args:
+        expression: Regular expression whose first group (or whole match) within a picture's name
+            is its group.
+        names: Of the pictures.
+
+    Raises:
+        UserError: It is no regular expression, or does not match a name.
+    """
     try:
-        pattern = re.compile(group_by)
+        pattern = re.compile(expression)
     except re.error as error:
         raise UserError("--group_by", f"not a regular expression: {error}", "mend it") from None
-    return [_group(pattern, image.name) for image in images]
+    return [_group(pattern, name) for name in names]
 
 
 def _group(pattern: re.Pattern, name: str) -> str:

@@ -1,4 +1,7 @@
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ import pytest
 from roadmark.detections import Detections
 from roadmark.evaluation import coco
 from roadmark.evaluation.coco import GroundTruth
+from roadmark.testing import marked_and_found
 
 NAMES = {1: "vehicle", 4: "cyclist"}
 METRICS = [
@@ -153,3 +157,67 @@ def test_equal_boxes_of_different_images_do_not_match():
 def test_what_cannot_be_compared_is_refused(marked, detected, kinds, says):
     with pytest.raises(ValueError, match=says):
         coco.evaluate(marked, detected, NAMES, kinds)
+
+
+_PYCOCOTOOLS = """
+import json, sys
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+truth = COCO()
+given = json.load(sys.stdin)
+truth.dataset = given["truth"]
+truth.createIndex()
+evaluation = COCOeval(truth, truth.loadRes(given["found"]), "bbox")
+evaluation.evaluate()
+evaluation.accumulate()
+evaluation.summarize()
+print(json.dumps(evaluation.stats.tolist()), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_numbers_are_pycocotools(seed):
+    """In a process of its own, so that no patch of one library can reach the other."""
+    names = marked_and_found.NAMES
+    pictures = marked_and_found.random_pictures(seed)
+    found = coco.evaluate([p.truth for p in pictures], [p.found for p in pictures], names)
+    answer = subprocess.run(
+        [sys.executable, "-c", _PYCOCOTOOLS],
+        input=json.dumps(_as_coco(pictures)),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    expected = json.loads(answer.stderr.splitlines()[-1])
+    assert list(found.summary["bbox"].values()) == pytest.approx(expected, abs=1e-6)
+
+
+def _as_coco(pictures):
+    def rows(boxes, **columns):
+        corner, size = boxes[:, [1, 0]], boxes[:, [3, 2]] - boxes[:, [1, 0]]
+        boxes = np.hstack([corner, size]).astype(float).tolist()
+        values = zip(boxes, *(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(("bbox", *columns), row, strict=True)) for row in values]
+
+    truth, found = [], []
+    for number, p in enumerate(pictures, start=1):
+        area = areas(p.truth.boxes)
+        marked = rows(
+            p.truth.boxes, category_id=p.truth.classes, iscrowd=p.truth.is_crowd * 1, area=area
+        )
+        truth += [
+            row | {"image_id": number, "id": len(truth) + at} for at, row in enumerate(marked, 1)
+        ]
+        shown = rows(p.found.boxes, category_id=p.found.classes, score=p.found.scores.astype(float))
+        found += [row | {"image_id": number} for row in shown]
+    images = [{"id": number} for number in range(1, len(pictures) + 1)]
+    categories = [{"id": key, "name": name} for key, name in marked_and_found.NAMES.items()]
+    return {
+        "truth": {"images": images, "annotations": truth, "categories": categories},
+        "found": found,
+    }
+
+
+def areas(boxes):
+    return ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).astype(float)

@@ -1,0 +1,45 @@
+import math
+
+import numpy as np
+import pytest
+
+from roadmark.evaluation import average_precision, bootstrap, matching
+from roadmark.evaluation.average_precision import Ranking
+from roadmark.testing.marked_and_found import BOX, FAR, NAMES, picture, random_pictures
+
+
+def confidence(pictures, groups, seed=0):
+    rankings = [Ranking(matching.match(pictures, NAMES), class_id) for class_id in NAMES]
+    return bootstrap.confidence(rankings, np.array(groups), "drives", seed)
+
+
+def test_equal_drives_leave_no_doubt():
+    right = picture([(1, BOX)], [(1, 0.9, BOX)])
+    found = confidence([right] * 6, [0, 0, 1, 1, 2, 2])
+    assert (found.unit, found.units) == ("drives", 3)
+    assert found.intervals["mAP"].low == found.intervals["mAP"].high == pytest.approx(1)
+
+
+def test_drives_are_drawn_whole():
+    """Two drives, all right and all missed: one quarter of the samples has only one of them."""
+    right, missed = picture([(1, BOX)], [(1, 0.9, BOX)]), picture([(1, FAR)], [])
+    found = confidence([right] * 20 + [missed] * 20, [0] * 20 + [1] * 20)
+    assert (found.intervals["mAP"].low, found.intervals["mAP"].high) == pytest.approx((0, 1))
+    single = confidence([right] * 20 + [missed] * 20, range(40))
+    assert 0.2 < single.intervals["mAP"].low < 0.4 < 0.6 < single.intervals["mAP"].high < 0.8
+
+
+def test_the_seed_decides_and_the_metric_lies_inside():
+    pictures = random_pictures(5)
+    first, again, other = (confidence(pictures, range(40), seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first.intervals != other.intervals
+    rankings = [Ranking(matching.match(pictures, NAMES), class_id) for class_id in NAMES]
+    value = average_precision.mean(rankings, np.ones(40)).mean()
+    assert first.intervals["mAP"].low < value < first.intervals["mAP"].high
+
+
+def test_one_drive_alone_gives_no_interval():
+    found = confidence([picture([(1, BOX)], [])], [0])
+    assert found.units == 1
+    assert math.isnan(found.intervals["mAP"].low)
