@@ -70,6 +70,9 @@ _BEST_BY = flags.DEFINE_string(
 _PATIENCE = flags.DEFINE_integer(
     "patience", 0, "Stop after this many evaluations without a better one; 0 for never.", 0
 )
+_SHOW_INPUTS = flags.DEFINE_integer(
+    "show_inputs", 0, "Draw so many pictures as the network sees them in inputs.jpg.", 0
+)
 
 _STOPPED_BY = {app.EXIT_INTERRUPTED: "Ctrl-C", app.EXIT_TERMINATED: "SIGTERM"}
 
@@ -102,6 +105,7 @@ def main() -> int:
             eval_subset=_EVAL_SUBSET.value,
             best_by=_BEST_BY.value,
             patience=_PATIENCE.value,
+            show_inputs=_SHOW_INPUTS.value,
         )
     )
     if result.exit_code:

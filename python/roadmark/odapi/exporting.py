@@ -79,7 +79,7 @@ def input_spec(config: Any, model: Any) -> InputSpec:
     resizer = getattr(config.model, architecture).image_resizer
     kind = resizer.WhichOneof("image_resizer_oneof")
     settings = getattr(resizer, kind)
-    mean, scale = _normalisation(model)
+    mean, scale = normalisation(model)
     if kind == "fixed_shape_resizer":
         height, width = settings.height, settings.width
         resize, limits, padding = FIXED_SHAPE, (0, 0), (0.0, 0.0, 0.0)
@@ -306,8 +306,12 @@ def _mask_logits(
     return tf.cast(tf.reshape(masks, [-1, model.max_num_proposals, height, width]), tf.float32)
 
 
-def _normalisation(model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and scale per channel, read off the feature extractor's own preprocessing."""
+def normalisation(model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and scale per channel, read off the feature extractor's own preprocessing.
+
+    Raises:
+        UserError: It does something else to the pixels.
+    """
     extractor = model._feature_extractor
     black, grey, white = (
         extractor.preprocess(tf.fill([1, 1, 1, 3], value)).numpy().reshape(3).astype(np.float64)

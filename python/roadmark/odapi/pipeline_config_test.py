@@ -250,7 +250,10 @@ def test_what_is_trained(config, update, freeze, trained):
 @pytest.mark.parametrize(
     ("freeze", "message"),
     [
-        ("conv1", r"freeze_variables: found 'conv1', which matches no variable; names look like extractor/conv1/kernel, "),
+        (
+            "conv1",
+            r"'conv1', which matches no variable; names look like extractor/conv1/kernel, ",
+        ),
         ("(", r"freeze_variables: found '\(', no regular expression"),
         (".*", r"leave nothing to train"),
     ],

@@ -54,6 +54,10 @@ def train(options: TrainOptions) -> TrainResult:
                 return _nothing_left(folder, resume, train.num_steps)
         folder.begin(prepared.config, prepared.label_map_path, beginning)
         session = _session(prepared, beginning.seed, resume, options)
+        if options.show_inputs:
+            sheet = folder.path / "inputs.jpg"
+            session.write_input_sheet(prepared.label_map.names, sheet, options.show_inputs)
+            _say([f"what the network sees: {sheet}"])
         with Recorder(folder, session.summary_writer(folder.tensorboard), done) as recorder:
             return _Run(session, recorder, validation, options, folder.path).go(
                 train.num_steps, resume

@@ -36,6 +36,7 @@ class TrainOptions:
             least `LEAST_EVAL_EVERY`) where the config's evaluation records are there.
         eval_subset: Pictures to evaluate on, spread evenly; 0 for all.
         best_by: The metric that the best checkpoint is chosen by: see `evaluations.metric_names`.
+        show_inputs: Pictures to draw, as the network sees them, in `inputs.jpg`; 0 for none.
         patience: Evaluations without a better one before the run stops; 0 for never.
     """
 
@@ -60,6 +61,7 @@ class TrainOptions:
     eval_subset: int = 0
     best_by: str = "mAP"
     patience: int = 0
+    show_inputs: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

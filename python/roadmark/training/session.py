@@ -17,6 +17,7 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 from roadmark.data import example, tfrecord  # noqa: E402
 from roadmark.odapi import models, target_assignment, train_inputs, train_step  # noqa: E402
 from roadmark.odapi.checkpoints import Restored  # noqa: E402
+from roadmark.training import input_sheet  # noqa: E402
 from roadmark.training.example_order import ExampleOrder  # noqa: E402
 from roadmark.training.record_index import RecordIndex  # noqa: E402
 
@@ -159,6 +160,19 @@ class Session:
             writer.flush()
 
         return write
+
+    def write_input_sheet(self, names: Mapping[int, str], path: Path, count: int) -> None:
+        """Draws the first inputs that the next steps will see; see `input_sheet.write`."""
+        from roadmark.odapi import exporting
+
+        def on_host(values: Mapping[str, Any]) -> dict[str, Any]:
+            # Of the first replica: the sheet is a sample.
+            local = self.strategy.experimental_local_results
+            return {name: local(value)[0].numpy() for name, value in values.items()}
+
+        batches = ((on_host(features), on_host(labels)) for features, labels in self._batches)
+        normalisation = exporting.normalisation(self.model)
+        input_sheet.write(batches, self.step + 1, normalisation, names, path, count)
 
     def write_batch(self, step: int, path: Path) -> list[str]:
         """Writes the records of one step's batch to a file of their own.
