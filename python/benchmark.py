@@ -2,9 +2,13 @@
 
     bazel run //python:benchmark -- ops
     bazel run //python:benchmark -- ops --quick --json=ops.json --markdown=ops.md
+    bazel run //python:benchmark -- video --model=runs/demo/export
 
 ops: the operations around a network (post-processing, NMS, pre-processing, target assignment, box
 coding, drawing) against the OD API, TensorFlow, OpenCV, torchvision and supervision.
+
+video: the pipeline of `infer` against what limits it (a sleeping engine, the processors), against
+ffmpeg, and against the tutorials' loop of OpenCV, stock SavedModel and the OD API's drawing.
 
 Each side runs in a process of its own, bound to as many processors as it has threads; samples of
 both sides alternate, and medians are compared. Before it is timed, a peer's result is compared with
@@ -20,7 +24,7 @@ from absl import flags
 from roadmark import app, atomic
 from roadmark.errors import UserError
 
-_SUITES = ("ops",)
+_SUITES = ("ops", "video")
 _HERE = Path(__file__).parent
 # Where the target's data lie beside this program.
 _PEERS_PYTHON = _HERE.parent.parent / "python_peers" / "python"
@@ -31,6 +35,7 @@ _MARKDOWN = flags.DEFINE_string("markdown", None, "File for a page like those in
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer samples.")
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads, each measured apart.")
 _ONLY = flags.DEFINE_list("only", [], "Only operations whose name contains one of these.")
+_MODEL = flags.DEFINE_string("model", None, "video: exported folder; the newest under runs/.")
 _PEERS = flags.DEFINE_string(
     "peers_python", str(_PEERS_PYTHON), "Python of an environment made from peers.lock."
 )
@@ -50,6 +55,7 @@ def main(suite: str) -> int:
         only=tuple(_ONLY.value),
         peers_python=Path(_PEERS.value),
         configs=_CONFIGS,
+        model=Path(_MODEL.value) if _MODEL.value else None,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )
     found = importlib.import_module(f"roadmark.benchmark.{suite}").run(options)

@@ -34,6 +34,11 @@ def folder(tmp_path_factory):
         (["--images", "pictures"], "make one with: bazel run //python:demo"),
         (["--video=street.mp4", "--model=none"], "none/manifest.json: not found"),
         (["--video=street.mp4", "--score_threshold=7"], "--score_threshold=7"),
+        (["--video=street.mp4", "--codec=vp9", "--out=a.mov"], "a.mov: .mov cannot hold vp9"),
+        (["--video=street.mp4", "--start=1:2:3:4"], "--start: found '1:2:3:4'; give seconds"),
+        (["--video=street.mp4", "--start=5"], "--start: found 5 s, street.mp4 has 0.10 s"),
+        (["--video=street.mp4", "--start=0.05", "--end=0.01"], "which is not after --start"),
+        (["--video=http://127.0.0.1:1/a.mp4"], "http://127.0.0.1:1/a.mp4: cannot be opened"),
     ],
 )
 def test_mistake_is_one_line_with_a_cure_and_leaves_nothing(folder, arguments, says):

@@ -27,6 +27,7 @@ class Options:
         only: Parts of operations' names; all when empty.
         peers_python: The interpreter of the peers' environment.
         configs: The folder with the pipeline configs.
+        model: An exported folder; None for the newest under runs/.
         say: Takes a line about what is going on.
     """
 
@@ -35,6 +36,7 @@ class Options:
     only: tuple[str, ...]
     peers_python: Path
     configs: Path
+    model: Path | None
     say: Callable[[str], None]
 
 

@@ -36,6 +36,7 @@ def test_rows_of_a_suite():
         only=(),
         peers_python=Path(sys.executable),
         configs=Path("configs"),
+        model=None,
         say=said.append,
     )
     bandwidth = computer.Bandwidth({1: {2**10: 4e9, 2**30: 2e9}})

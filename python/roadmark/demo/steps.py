@@ -107,7 +107,7 @@ def _use(run_folder: Path, records: Path, clip: Path) -> _Results:
     from roadmark.inference import checkpoint
     from roadmark.inference.detector import Detector
     from roadmark.odapi import trained_model
-    from roadmark.video import ByModel, annotate_video
+    from roadmark.video import ByModel, VideoOptions, annotate_video
 
     unseen = str(records / Path(locations.EVAL_RECORDS).name)
     metrics, sheet = run_folder / "evaluation.json", run_folder / "contact_sheet.jpg"
@@ -129,7 +129,7 @@ def _use(run_folder: Path, records: Path, clip: Path) -> _Results:
             ByModel(detector, _SCORE_THRESHOLD),
             detector.label_map,
             annotated.with_suffix(".json"),
-            _BATCH_SIZE,
+            VideoOptions(_BATCH_SIZE),
         )
     places = {
         "records": records,

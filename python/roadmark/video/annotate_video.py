@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import av
+from rich.console import Console
 
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.ops import annotate
 from roadmark.progress import Meter, track
-from roadmark.video import yuv_frame
+from roadmark.video import crops, gif_preview, yuv_frame
+from roadmark.video import journal as journals
 from roadmark.video.detections_file import DetectionsFile
 from roadmark.video.frame_detector import FrameDetector
 from roadmark.video.frame_pool import FramePool
+from roadmark.video.journal import Journal
+from roadmark.video.options import DEFAULTS, VideoOptions
 from roadmark.video.partial import (
     Report,
     partial_path,
@@ -28,6 +32,7 @@ from roadmark.video.partial import (
 from roadmark.video.pipeline import Pipeline, Stage
 from roadmark.video.reader import Frame, VideoReader
 from roadmark.video.speed import Speed
+from roadmark.video.speed_tag import SpeedTag
 from roadmark.video.writer import VideoWriter, check_output
 
 # Frames under way: enough for every stage to have work, few enough for 4K (12 MB each).
@@ -57,6 +62,17 @@ class VideoResult:
     first_frame_s: float
     speed: Speed
 
+    def print_to_terminal(self, out: Path) -> None:
+        """Prints what was written, what took how long and what a faster run needs."""
+        counts = (
+            (self.skipped, "damaged packets skipped"),
+            (self.concealed, "frames patched up"),
+        )
+        damage = "".join(f", {count} {what}" for count, what in counts if count)
+        Console(highlight=False).print(self.speed.to_table())
+        print(f"{self.speed.fps:.1f} frames/s; bottleneck: {self.speed.bottleneck}")
+        print(f"{out}: {self.frames} frames in {self.seconds:.1f} s{damage}")
+
 
 def annotate_video(
     source: str | Path,
@@ -64,7 +80,7 @@ def annotate_video(
     detector: FrameDetector,
     names: Mapping[int, str],
     detections: str | Path | None = None,
-    batch_size: int = 1,
+    options: VideoOptions = DEFAULTS,
     report: Report = print_report,
 ) -> VideoResult:
     """Draws what `detector` finds on every frame of a video.
@@ -76,12 +92,13 @@ def annotate_video(
     upright. A packet that cannot be decoded is skipped and counted.
 
     Args:
-        source: A video in any format that FFmpeg reads.
+        source: A video in any format that FFmpeg reads, a URL, or a camera such as /dev/video0.
         out: The file to write: .mp4, .mov, .mkv or .webm. It appears complete and verified.
         detector: Finds the objects in a batch of frames.
         names: Class name by id.
-        detections: Also writes all detections here, .json or .csv (see `DetectionsFile`).
-        batch_size: Frames that the detector is given at a time; at the end there may be fewer.
+        detections: Also writes all detections here, .json or .csv (see `DetectionsFile`), or
+            .jsonl (see `Journal`).
+        options: Choices.
         report: Takes notices for the user.
 
     Returns:
@@ -90,58 +107,73 @@ def annotate_video(
     Raises:
         UserError: `source` is not a video, `out` cannot be written, or the video ends before it
             should. In that last case, and when the program is stopped, what was written is kept,
-            playable, as `NAME.partial.mp4`, with nothing under the final name.
+            playable, as `NAME.partial.mp4`, with nothing under the final name, and what was found
+            as `NAME.partial.jsonl`, for `options.resume`.
     """
-    source, out = Path(source), Path(out)
-    check_output(out)
-    files = [out] if detections is None else [out, Path(detections)]
+    out = Path(out)
+    check_output(out, options.codec)
+    lines = out.with_suffix(journals.SUFFIX)
+    keeps_lines = detections is not None and Path(detections).suffix == journals.SUFFIX
+    listing = [] if detections is None or keeps_lines else [Path(detections)]
     called, pool = time.monotonic(), FramePool()
-    with (
-        VideoReader(source, pool) as reader,
-        refusing_disk(out),
-        whole_or_partial(files, report) as temporary,
-    ):
-        if out.exists() and out.samefile(source):
+    with VideoReader(source, pool, options.span) as reader, refusing_disk(out):
+        if out.exists() and reader.path.exists() and out.samefile(reader.path):
             raise UserError(out, "is the source itself", "choose another name with --out")
-        detector.warm_up([reader.first_frame] * batch_size)
+        if options.crops is not None and not options.resume:
+            crops.check(options.crops)
+        job = options.job(reader.path)
+        known = journals.load_interrupted(lines, job) if options.resume else {}
+        detector.warm_up([reader.first_frame] * options.batch_size)
         begin = time.monotonic()
-        with contextlib.ExitStack() as stack:
-            writer = VideoWriter(temporary[0], reader.info, reader.sound, report)
-            stack.enter_context(writer)
-            listings = [stack.enter_context(DetectionsFile(t, names)) for t in temporary[1:]]
-            meter = stack.enter_context(track("annotating", reader.info.frames, "frames"))
-            output = _Output(reader, names, writer, listings, meter, pool)
-            speed = _annotate(reader, output, detector, batch_size)
-            for listing in listings:
-                listing.describe({"speed": speed.to_dict()})
-            _require_whole(reader, out)
-        writer.verify(out)
+        with (
+            journals.journal(lines, job, keeps_lines) as journal,
+            whole_or_partial([out, *listing], report) as temporary,
+        ):
+            with contextlib.ExitStack() as stack:
+                writer = VideoWriter(temporary[0], reader.info, reader.sound, report, options.codec)
+                stack.enter_context(writer)
+                files = [stack.enter_context(DetectionsFile(t, names)) for t in temporary[1:]]
+                meter = stack.enter_context(track("annotating", reader.info.frames, "frames"))
+                looking = _Looking(detector, options.stride, known)
+                drawing = _Drawing(names, options.crops, SpeedTag() if options.show_fps else None)
+                writing = _Writing(reader, names, writer, journal, files, meter, pool)
+                speed = _run(reader, looking, drawing, writing, options.batch_size)
+                for file in files:
+                    file.describe({"speed": speed.to_dict()})
+                _require_whole(reader, out)
+            writer.verify(out)
+    if options.gif is not None:
+        gif_preview.write(out, options.gif)
     return VideoResult(
         writer.frames,
-        output.objects,
+        writing.objects,
         reader.skipped,
         reader.concealed,
         time.monotonic() - begin,
-        output.first_frame_at - called,
+        writing.first_frame_at - called,
         speed,
     )
 
 
 @dataclasses.dataclass
 class _Batch:
-    """Frames that the detector is given together, and the sound between them.
+    """Frames that go through the stages together, and the sound between them.
 
     Attributes:
         items: Frames and packets of sound, in the order of the source.
+        looked_at: The frames that the detector is given.
         inputs: Of the detector.
         outputs: Of the detector.
-        found: What is in each frame.
+        found: What each frame shows.
+        is_new: Whether it was found in this very frame, and not in one before.
     """
 
     items: list[Frame | av.Packet] = dataclasses.field(default_factory=list)
+    looked_at: Sequence[Frame] = ()
     inputs: Any = None
     outputs: Any = None
-    found: Sequence[Detections] = ()
+    found: list[Detections] = dataclasses.field(default_factory=list)
+    is_new: list[bool] = dataclasses.field(default_factory=list)
 
     @property
     def frames(self) -> list[Frame]:
@@ -162,16 +194,19 @@ def _batches(reader: VideoReader, size: int) -> Iterator[_Batch]:
         yield batch
 
 
-def _annotate(
-    reader: VideoReader, output: "_Output", detector: FrameDetector, batch_size: int
+def _run(
+    reader: VideoReader,
+    looking: "_Looking",
+    drawing: "_Drawing",
+    writing: "_Writing",
+    batch_size: int,
 ) -> Speed:
-    looking = _Looking(detector)
     stages = (
         Stage("pre-process", looking.preprocess),
         Stage("infer", looking.infer),
         Stage("post-process", looking.postprocess),
-        Stage("draw", output.draw),
-        Stage("encode", output.write),
+        Stage("draw", drawing.draw),
+        Stage("encode", writing.write),
     )
     in_flight = max(_LEAST_BATCHES_IN_FLIGHT, _FRAMES_IN_FLIGHT // batch_size)
     return Pipeline("decode", stages, in_flight).run(_batches(reader, batch_size))
@@ -179,63 +214,107 @@ def _annotate(
 
 @dataclasses.dataclass
 class _Looking:
-    """The stages that find objects."""
+    """The stages that find objects.
+
+    Attributes:
+        detector: Looks at frames.
+        stride: At every such frame.
+        known: What was found before, by frame; the detector need not look there.
+    """
 
     detector: FrameDetector
+    stride: int
+    known: Mapping[int, Detections]
+    _last: Detections = dataclasses.field(default_factory=Detections.empty)
 
     def preprocess(self, batch: _Batch) -> _Batch:
-        if batch.frames:
-            batch.inputs = self.detector.preprocess(batch.frames)
+        batch.looked_at = [
+            frame
+            for frame in batch.frames
+            if frame.index % self.stride == 0 and frame.index not in self.known
+        ]
+        if batch.looked_at:
+            batch.inputs = self.detector.preprocess(batch.looked_at)
         return batch
 
     def infer(self, batch: _Batch) -> _Batch:
-        if batch.frames:
+        if batch.looked_at:
             batch.outputs = self.detector.infer(batch.inputs)
         return batch
 
     def postprocess(self, batch: _Batch) -> _Batch:
-        if batch.frames:
-            batch.found = self.detector.postprocess(batch.inputs, batch.outputs)
+        found: dict[int, Detections] = {}
+        if batch.looked_at:
+            results = self.detector.postprocess(batch.inputs, batch.outputs)
+            found = dict(zip((one.index for one in batch.looked_at), results, strict=True))
+        for frame in batch.frames:
+            new = found.get(frame.index, self.known.get(frame.index))
+            self._last = self._last if new is None else new
+            batch.found.append(self._last)
+            batch.is_new.append(new is not None)
         batch.inputs = batch.outputs = None
         return batch
 
 
 @dataclasses.dataclass
-class _Output:
-    """The stages that draw and write, and where the frames of one video go."""
+class _Drawing:
+    """The stage that draws.
+
+    Attributes:
+        names: Class name by id.
+        crops: Where pictures of the objects go, if anywhere.
+        speed: Shows the speed, if wanted.
+    """
+
+    names: Mapping[int, str]
+    crops: Path | None
+    speed: SpeedTag | None
+
+    def draw(self, batch: _Batch) -> _Batch:
+        for frame, found, is_new in zip(batch.frames, batch.found, batch.is_new, strict=True):
+            if self.crops is not None and is_new and len(found):
+                crops.save(self.crops, frame.index, frame.image, found, self.names)
+            planes, colour = yuv_frame.planes(frame.yuv), frame.colour
+            picture = annotate.Yuv420(planes, colour.luma_weights, colour.full_range)
+            annotate.draw(picture, found, self.names)
+            if self.speed is not None:
+                self.speed.draw(picture)
+        return batch
+
+
+@dataclasses.dataclass
+class _Writing:
+    """The stage that writes, and where the frames of one video go."""
 
     reader: VideoReader
     names: Mapping[int, str]
     writer: VideoWriter
-    listings: list[DetectionsFile]
+    journal: Journal
+    files: list[DetectionsFile]
     meter: Meter
     pool: FramePool
     objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     first_frame_at: float = 0.0
 
-    def draw(self, batch: _Batch) -> _Batch:
-        for frame, found in zip(batch.frames, batch.found, strict=True):
-            planes, colour = yuv_frame.planes(frame.yuv), frame.colour
-            picture = annotate.Yuv420(planes, colour.luma_weights, colour.full_range)
-            annotate.draw(picture, found, self.names)
-        return batch
-
     def write(self, batch: _Batch) -> None:
-        found = iter(batch.found)
+        found = iter(zip(batch.found, batch.is_new, strict=True))
         for item in batch.items:
             if isinstance(item, Frame):
-                self._add(item, next(found))
+                self._add(item, *next(found))
             else:
                 self.writer.copy_sound(item, self.reader.start_of(item.stream))
 
-    def _add(self, frame: Frame, found: Detections) -> None:
+    def _add(self, frame: Frame, found: Detections, is_new: bool) -> None:
         self.writer.write(frame.yuv, frame.pts)
         self.first_frame_at = self.first_frame_at or time.monotonic()
-        for listing in self.listings:
-            listing.add(self.reader.path.name, frame.size, found, frame.index, frame.time_s)
-        self.objects.update(annotate.class_name(self.names, id_) for id_ in found.classes)
         self.pool.give_back(frame.yuv)
         self.meter.advance()
+        if not is_new:
+            return
+        self.journal.add(frame.index, frame.time_s, found)
+        for file in self.files:
+            file.add(self.reader.path.name, frame.size, found, frame.index, frame.time_s)
+        self.objects.update(annotate.class_name(self.names, id_) for id_ in found.classes)
 
 
 def _require_whole(reader: VideoReader, out: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.testing import clips, street_data
-from roadmark.video import ByFunction, annotate_video, writer, yuv_frame
+from roadmark.video import ByFunction, VideoOptions, annotate_video, codecs, yuv_frame
 
 _NAMES = {1: "square"}
 
@@ -61,7 +61,9 @@ def names_in(folder):
 def test_every_frame_shows_its_own_box(tmp_path, batch_size):
     source = clips.make(tmp_path / "a.mp4", size=(192, 128), options={"crf": "5"})
     out, listing = tmp_path / "out.mp4", tmp_path / "out.json"
-    result = annotate_video(source, out, ByFunction(white_square), _NAMES, listing, batch_size)
+    result = annotate_video(
+        source, out, ByFunction(white_square), _NAMES, listing, VideoOptions(batch_size)
+    )
     assert result.frames == 24
     assert result.objects == collections.Counter(square=24)
     assert (result.skipped, result.concealed) == (0, 0)
@@ -88,7 +90,7 @@ def test_without_detections_the_picture_stays_as_it_was(tmp_path):
 
 
 def test_samples_under_no_drawing_reach_the_encoder_as_they_were_decoded(tmp_path, monkeypatch):
-    monkeypatch.setitem(writer._OPTIONS, "libx264", {"qp": "0", "preset": "ultrafast"})
+    monkeypatch.setitem(codecs.OPTIONS, "libx264", {"qp": "0", "preset": "ultrafast"})
     source = clips.make(tmp_path / "a.mp4", size=(192, 128), options={"crf": "5"})
     annotate_video(source, tmp_path / "out.mp4", ByFunction(white_square), _NAMES)
     for index, (before, after) in enumerate(
@@ -116,9 +118,14 @@ def test_truncated_video_leaves_a_playable_part_and_nothing_else(tmp_path):
     clips.truncate(source, 16)
     with pytest.raises(UserError) as caught:
         annotate_video(
-            source, tmp_path / "b.mp4", ByFunction(nothing), _NAMES, tmp_path / "b.json", 4
+            source,
+            tmp_path / "b.mp4",
+            ByFunction(nothing),
+            _NAMES,
+            tmp_path / "b.json",
+            VideoOptions(4),
         )
-    assert names_in(tmp_path) == ["a.mp4", "b.partial.json", "b.partial.mp4"]
+    assert names_in(tmp_path) == ["a.mp4", "b.partial.json", "b.partial.jsonl", "b.partial.mp4"]
     line = str(caught.value)
     assert "the stream ends at" in line
     assert str(tmp_path / "b.partial.mp4") in line
@@ -182,7 +189,8 @@ def test_stopped_program_closes_the_file_so_that_it_plays(tmp_path, number, exit
     assert program.returncode == exit_code, errors
     assert "Traceback" not in errors
     assert "kept what was written: out.partial.mp4" in errors
-    assert names_in(tmp_path) == ["a.mp4", "out.partial.json", "out.partial.mp4"]
+    parts = [f"out.partial.{suffix}" for suffix in ("json", "jsonl", "mp4")]
+    assert names_in(tmp_path) == ["a.mp4", *parts]
     assert 15 <= len(times(tmp_path / "out.partial.mp4")) < 300
 
 

@@ -1,17 +1,36 @@
 """The detector's part in a video, in steps that overlap with those of other frames."""
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from roadmark.detections import Detections
+from roadmark.errors import UserError
 from roadmark.inference.detector import Detector, Inputs
 from roadmark.video.reader import Frame
 
 Detect = Callable[[list[np.ndarray]], list[Detections]]
 """Takes uint8 `[H, W, 3]` RGB images of one batch, gives one `Detections` per image."""
+
+
+def class_ids(names: Mapping[int, str], wanted: Sequence[str]) -> list[int]:
+    """The ids of classes by their names.
+
+    Args:
+        names: Class name by id.
+        wanted: As the user gave them.
+
+    Raises:
+        UserError: The model does not know one of them.
+    """
+    ids = {name: class_id for class_id, name in names.items()}
+    for name in wanted:
+        if name not in ids:
+            known = ", ".join(sorted(ids))
+            raise UserError("--classes", f"found {name!r}", f"this model knows: {known}")
+    return [ids[name] for name in wanted]
 
 
 class FrameDetector(Protocol):
@@ -74,6 +93,13 @@ class ByModel:
         self._classes = tuple(classes)
         # Batches are tens of megabytes, so their memory is used again.
         self._buffers: collections.deque[np.ndarray] = collections.deque()
+
+    @property
+    def identity(self) -> str:
+        """What the results depend on: the weights, what runs them, and what is left out."""
+        weights = self._detector.manifest.weights_sha256[:16]
+        classes = ",".join(map(str, sorted(self._classes))) or "all"
+        return f"{weights}, {self._detector.engine}, above {self._score_threshold}, {classes}"
 
     def warm_up(self, frames: Sequence[Frame]) -> None:
         """See `FrameDetector`."""

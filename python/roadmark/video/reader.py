@@ -3,9 +3,11 @@
 import contextlib
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -24,6 +26,8 @@ _GIF_TRAILER = b";"
 _TEXT_FORMATS = {"tty"}
 _PICTURE_FORMATS = ("image2", "_pipe")
 _MICROSECONDS = 1_000_000
+_CAMERA_FORMAT = "v4l2"
+_NETWORK_TIMEOUT_S = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +54,29 @@ class VideoInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Span:
+    """Which frames of a video are read.
+
+    Attributes:
+        start_s: Seconds into the video; times count from there.
+        end_s: Seconds into the video; None for its end.
+        max_fps: Frames are left out so that there are at most so many a second; None for all.
+    """
+
+    start_s: float = 0.0
+    end_s: float | None = None
+    max_fps: float | None = None
+
+
+WHOLE = Span()
+
+
+@dataclasses.dataclass(frozen=True)
 class Frame:
     """One picture of a video.
 
     Attributes:
-        index: Position among the frames that could be decoded, from 0.
+        index: Position among the frames that are read and could be decoded, from 0.
         pts: Presentation time in ticks of `VideoInfo.time_base`; strictly increasing.
         time_s: Presentation time in seconds.
         yuv: yuv420p, upright, in memory of its own: to be looked at, drawn on and encoded.
@@ -103,24 +125,29 @@ class VideoReader:
         stopped: None, or in words why the stream ended early; set when the iteration has ended.
 
     Args:
-        path: The video.
+        path: The video: a file, a URL such as rtsp://..., or a camera such as /dev/video0.
         pool: Where the memory of frames comes from, and goes back when they are written.
+        span: Which frames to read.
 
     Raises:
-        UserError: No such file, not a video, or nothing in it can be decoded.
+        UserError: No such file, not a video, nothing in it can be decoded, or the span begins
+            after its end.
     """
 
-    def __init__(self, path: str | Path, pool: FramePool | None = None) -> None:
+    def __init__(self, path: str | Path, pool: FramePool | None = None, span: Span = WHOLE) -> None:
         self.path = Path(path)
+        self._source = str(path)
         self._pool = pool or FramePool()
+        self._span = span
         self.skipped = self.concealed = 0
         self.stopped: str | None = None
         self._ends_damaged = False
-        self._container = _open(self.path)
+        self._container = _open(self._source)
         try:
             self._stream = _video_stream(self._container, self.path)
             self.sound = tuple(self._container.streams.audio)
             self._clock = Clock(self._stream.time_base, self._rate)
+            self._seek()
             self._items = self._read()
             self.info, self._first = self._look_at_first_frame()
         except BaseException:
@@ -146,14 +173,37 @@ class VideoReader:
         return next(item for item in self._first if isinstance(item, Frame))
 
     def start_of(self, stream: av.stream.Stream) -> int:
-        """The tick of `stream` that is second 0 of the video.
+        """The tick of `stream` that is second 0 of what is read.
 
         Broadcast formats count from an arbitrary moment, which nobody wants to wait for.
         """
+        return round((self._zero + Fraction(self._span.start_s)) / stream.time_base)
+
+    @property
+    def _zero(self) -> Fraction:
+        """The time, as the container counts, at which the video begins."""
         if not self._container.format.flags & Flags.ts_discont.value:
-            return 0
-        start = self._container.start_time or 0
-        return round(Fraction(start, _MICROSECONDS) / stream.time_base)
+            return Fraction(0)
+        return Fraction(self._container.start_time or 0, _MICROSECONDS)
+
+    def _seek(self) -> None:
+        """Goes to the key frame before the start; what lies between is decoded and left out."""
+        start = self._span.start_s
+        if not start:
+            return
+        whole = self._declared_end()
+        if whole is not None and start >= whole:
+            raise UserError(
+                "--start",
+                f"found {start:g} s, {self.path} has {float(whole):.2f} s",
+                "start earlier",
+            )
+        try:
+            offset = round((self._zero + Fraction(start)) / self._stream.time_base)
+            self._container.seek(offset, stream=self._stream)
+        except (av.error.FFmpegError, OSError):
+            # Not every source can be searched; then everything before is decoded.
+            return
 
     def _look_at_first_frame(self) -> tuple[VideoInfo, list[Frame | av.Packet]]:
         seen: list[Frame | av.Packet] = []
@@ -162,7 +212,7 @@ class VideoReader:
             if isinstance(item, Frame):
                 return self._describe(item), seen
         raise UserError(
-            self.path, "not one of its frames can be decoded", "get a whole copy of the file"
+            self._source, "not one of its frames can be decoded", "get a whole copy of the file"
         )
 
     def _describe(self, first: Frame) -> VideoInfo:
@@ -170,7 +220,7 @@ class VideoReader:
         return VideoInfo(
             width=width,
             height=height,
-            rate=self._rate,
+            rate=self._read_rate,
             time_base=self._clock.time_base,
             sample_aspect_ratio=self._aspect,
             colour=self._colour,
@@ -181,27 +231,62 @@ class VideoReader:
     def _rate(self) -> Fraction:
         return self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
 
+    @property
+    def _read_rate(self) -> Fraction:
+        limit = self._span.max_fps
+        return min(self._rate, Fraction(limit).limit_denominator(1001)) if limit else self._rate
+
     def _frame_count(self) -> int | None:
-        if self._stream.frames:
+        if self._span == WHOLE and self._stream.frames:
             return self._stream.frames
         end = self._declared_end()
-        return round(end * self._rate) if end else None
+        if self._span.end_s is not None:
+            end = min(end or Fraction(self._span.end_s), Fraction(self._span.end_s))
+        return round((end - Fraction(self._span.start_s)) * self._read_rate) if end else None
 
     def _read(self) -> Iterator[Frame | av.Packet]:
-        start = self.start_of(self._stream)
+        start, index = self.start_of(self._stream), 0
         previous, longest, end = None, Fraction(0), Fraction(0)
-        for index, item in _numbered(self._decode()):
+        # Some videos begin a little before 0, and all of them is read unless a start is given.
+        due = Fraction(0) if self._span.start_s else None
+        for item in self._decode():
             if isinstance(item, av.Packet):
-                yield item
+                if self._is_heard(item):
+                    yield item
                 continue
             pts = self._clock.tick(None if item.pts is None else item.pts - start)
             seconds = pts * self._clock.time_base
+            if self._is_past(seconds):
+                return
             if previous is not None:
                 longest = max(longest, seconds - previous)
             previous = seconds
             end = seconds + (item.duration * self._stream.time_base or 1 / self._rate)
+            if due is not None and seconds < due:
+                continue
+            due = self._next_due(seconds)
             yield Frame(index, pts, float(seconds), self._upright(item), self._colour)
+            index += 1
         self.stopped = self.stopped or self._missing_end(end, longest)
+
+    def _is_past(self, seconds: Fraction) -> bool:
+        end = self._span.end_s
+        return end is not None and seconds + Fraction(self._span.start_s) >= Fraction(end)
+
+    def _next_due(self, seconds: Fraction) -> Fraction | None:
+        """When the next frame may come; half a frame early will do."""
+        if not self._span.max_fps:
+            return None
+        step, slack = 1 / Fraction(self._span.max_fps), 1 / (2 * self._rate)
+        slot = math.floor((seconds + slack) / step) + 1
+        return slot * step - slack
+
+    def _is_heard(self, packet: av.Packet) -> bool:
+        """Whether a packet of sound belongs to the span."""
+        if packet.pts is None or (not self._span.start_s and self._span.end_s is None):
+            return True
+        seconds = (packet.pts - self.start_of(packet.stream)) * packet.stream.time_base
+        return seconds >= 0 and not self._is_past(seconds)
 
     def _upright(self, frame: av.VideoFrame) -> av.VideoFrame:
         quarter_turns = round(frame.rotation / 90) % 4
@@ -257,6 +342,7 @@ class VideoReader:
         declared = self._declared_end()
         # The last frame of a stream of varying rate may stay for as long as any other.
         slack = max(2 / self._rate, longest * Fraction(3, 2))
+        end += Fraction(self._span.start_s)
         if declared is not None and end + slack < declared:
             return f"the stream ends at {float(end):.2f} s of {float(declared):.2f} s"
         if self._ends_damaged:
@@ -269,8 +355,7 @@ class VideoReader:
         """When the video should end, in seconds, where the file says so."""
         stream = self._stream
         if stream.duration is not None:
-            start = (stream.start_time or 0) - self.start_of(stream)
-            return (start + stream.duration) * stream.time_base
+            return ((stream.start_time or 0) + stream.duration) * stream.time_base - self._zero
         if "DURATION" in stream.metadata:
             return _seconds(stream.metadata["DURATION"])
         if len(self._container.streams) == 1 and self._container.duration is not None:
@@ -278,32 +363,32 @@ class VideoReader:
         return None
 
 
-def _numbered(
-    items: Iterator[av.VideoFrame | av.Packet],
-) -> Iterator[tuple[int, av.VideoFrame | av.Packet]]:
-    """Pairs each item with the number of frames before it."""
-    count = 0
-    for item in items:
-        yield count, item
-        count += isinstance(item, av.VideoFrame)
-
-
-def _open(path: Path) -> av.container.InputContainer:
+def _open(source: str) -> av.container.InputContainer:
+    path = Path(source)
+    if "://" in source:
+        return _opened(source, source, timeout=_NETWORK_TIMEOUT_S)
     if not path.exists():
         raise UserError(path, "no such video", "check the path given to --video")
     if path.is_dir():
         raise UserError(path, "is a folder, not a video", f"give pictures as --images={path}")
     if path.is_file() and not path.stat().st_size:
         raise UserError(path, "is empty (0 bytes)", "get a whole copy of the file")
+    # Absolute, because FFmpeg takes what stands before a colon for the name of a protocol.
+    kind = _CAMERA_FORMAT if path.is_char_device() else None
+    return _opened(source, str(path.absolute()), format=kind)
+
+
+def _opened(name: str, where: str, **options: Any) -> av.container.InputContainer:
     try:
-        # Absolute, because FFmpeg takes what stands before a colon for the name of a protocol.
-        return av.open(str(path.absolute()))
+        return av.open(where, **options)
     except av.error.InvalidDataError:
         raise UserError(
-            path, "is not a video that can be read, or has lost its index", "get a whole copy of it"
+            name, "is not a video that can be read, or has lost its index", "get a whole copy of it"
         ) from None
-    except av.error.FFmpegError as error:
-        raise UserError(path, f"cannot be opened: {error.strerror}", "check the file") from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise UserError(
+            name, f"cannot be opened: {error.strerror}", "check the file or address"
+        ) from None
 
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:

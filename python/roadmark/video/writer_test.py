@@ -7,7 +7,7 @@ import pytest
 
 from roadmark.errors import UserError
 from roadmark.testing import clips
-from roadmark.video import writer as writer_module
+from roadmark.video import codecs
 from roadmark.video.reader import Frame, VideoReader
 from roadmark.video.writer import VideoWriter, check_output
 
@@ -41,7 +41,7 @@ def sound_of(path):
         ]
 
 
-@pytest.mark.parametrize("suffix", sorted(writer_module.ENCODERS))
+@pytest.mark.parametrize("suffix", sorted(codecs.CONTAINERS))
 def test_every_file_type_keeps_rate_times_and_picture(tmp_path, suffix):
     source = clips.make(tmp_path / "a.mp4")
     out = tmp_path / f"out{suffix}"
@@ -144,7 +144,7 @@ def test_odd_sizes(tmp_path, out, size, notices):
 def test_another_encoder_does_where_the_usual_one_is_missing(tmp_path, monkeypatch):
     # FFmpeg builds without GPL parts have no libx264; the first name here exists in none.
     encoders = ("encoder_of_another_build", "mpeg4")
-    monkeypatch.setitem(writer_module.ENCODERS, ".mp4", encoders)
+    monkeypatch.setitem(codecs.ENCODERS, "h264", encoders)
     source = clips.make(tmp_path / "a.mp4", time_base=Fraction(1, 90000), pts=range(0, 72072, 3003))
     (notice,) = copy(source, tmp_path / "out.mp4")
     assert "encoded with mpeg4" in notice
@@ -152,7 +152,7 @@ def test_another_encoder_does_where_the_usual_one_is_missing(tmp_path, monkeypat
 
 
 def test_no_encoder_at_all_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(writer_module.ENCODERS, ".mp4", ("encoder_of_another_build",))
+    monkeypatch.setitem(codecs.ENCODERS, "h264", ("encoder_of_another_build",))
     with pytest.raises(UserError, match="this FFmpeg has none of encoder_of_another_build"):
         copy(clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4")
 

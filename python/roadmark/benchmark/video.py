@@ -1,0 +1,267 @@
+"""The suite `video`: from a clip to an annotated one, beside what limits it and what others do."""
+
+import json
+import shutil
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roadmark import locations, manifest
+from roadmark.benchmark import computer, timing, video_clip
+from roadmark.benchmark.contender import Contender, Contenders
+from roadmark.benchmark.contenders import ffmpeg
+from roadmark.benchmark.report import Report, Row
+from roadmark.benchmark.suite import Options
+
+_CONTENDERS = "roadmark.benchmark.contenders"
+_OURS = f"{_CONTENDERS}.video"
+_FFMPEG, _TUTORIAL = f"{_CONTENDERS}.ffmpeg:transcoding", f"{_CONTENDERS}.tutorial:annotating"
+
+_WIDTH, _HEIGHT = 1280, 720
+_FRAMES, _QUICK_FRAMES = 600, 150
+_LONG_WIDTH, _LONG_HEIGHT = 640, 360
+_LONG_FRAMES, _LONG_QUICK_FRAMES = 20_000, 2_000
+_BATCH_SIZE = 4
+_SLEEP_S = 0.03
+_BOXES = 10
+_SCORE_THRESHOLD = 0.4
+_CACHE = Path(locations.RUNS) / "bench"
+
+_ENCODER = "H.264, preset veryfast, crf 23"
+
+
+def run(options: Options) -> Report:
+    """Runs the suite.
+
+    Args:
+        options: The user's. `model` is an exported folder, by default the newest under runs/.
+
+    Raises:
+        UserError: There is no model.
+        RuntimeError: A contender failed; names it.
+    """
+    load = computer.load_average()
+    warning = computer.busy_warning(load)
+    if warning:
+        options.say(warning)
+    running = Contenders(options.peers_python)
+    try:
+        bandwidth = computer.measure_bandwidth(running, [max(options.threads)])
+        measured = _Suite(options, running)
+        rows = [row for name, rows in measured.parts() if _wanted(name, options) for row in rows()]
+        versions = running.get(_OURS, False, measured.threads).versions(["av", "openvino", "numpy"])
+        machine = computer.describe(load, versions, bandwidth)
+    finally:
+        running.close()
+    return Report(machine, tuple(rows))
+
+
+def _wanted(name: str, options: Options) -> bool:
+    return not options.only or any(word in name for word in options.only)
+
+
+class _Suite:
+    def __init__(self, options: Options, running: Contenders) -> None:
+        self._options, self._running = options, running
+        self.threads = max(options.threads)
+        self._is_quick = options.effort == timing.QUICK
+        self._frames = _QUICK_FRAMES if self._is_quick else _FRAMES
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        options.say(f"the clip is kept in {_CACHE}")
+        self._clip = video_clip.make(_CACHE, self._frames, _WIDTH, _HEIGHT)
+        self._model = options.model or locations.newest_export()
+
+    def parts(self) -> tuple:
+        """Name of each group of figures, and what measures it."""
+        return (
+            ("sleeping engine", self._sleeping_engine),
+            ("no-op network", self._no_op_network),
+            ("CPU", self._processors),
+            ("tutorial loop", self._tutorial_loop),
+            ("time to the first frame", self._first_frame),
+            ("memory", self._memory),
+        )
+
+    def _sleeping_engine(self) -> list[Row]:
+        ours = self._annotating({"sleep_s": _SLEEP_S, "boxes": _BOXES})
+        seconds = self._median([ours.seconds])[0]
+        return [
+            self._row(
+                operation="annotate, engine that sleeps 30 ms a frame",
+                peer="the engine alone",
+                ours=seconds,
+                theirs=_SLEEP_S * self._frames,
+                target=0.95,
+                counted=f"{_ENCODER}; pre-processing to 640x640, {_BOXES} boxes drawn; batches of "
+                f"{_BATCH_SIZE}. {_speed(ours)}",
+            )
+        ]
+
+    def _no_op_network(self) -> list[Row]:
+        ours = self._annotating({"sleep_s": 0.0, "boxes": 0})
+        theirs = self._contender(_FFMPEG, {"encoder": video_clip.ENCODER_OPTIONS})
+        mine, others = self._median([ours.seconds, theirs.seconds])
+        by = "the ffmpeg program" if shutil.which(ffmpeg.PROGRAM) else "FFmpeg's libraries by PyAV"
+        return [
+            self._row(
+                operation="annotate, no-op network",
+                peer=f"{by}, transcoding",
+                ours=mine,
+                theirs=others,
+                target=0.9,
+                counted=f"{_ENCODER}; ours with pre-processing to 640x640 and its check of the "
+                f"finished file. {_speed(ours)}",
+            )
+        ]
+
+    def _processors(self) -> list[Row]:
+        encoder = {"encoder": video_clip.ENCODER_OPTIONS}
+        alone = {
+            "network": self._processor_time("running_the_network", self._model_options()),
+            "decode": self._processor_time("decoding", {}),
+            "encode": self._processor_time("encoding", encoder),
+        }
+        ours = self._annotating(self._model_options())
+        seconds = self._median([ours.seconds])[0]
+        spelled = " + ".join(f"{name} {value * 1e3:.2f}" for name, value in alone.items())
+        return [
+            self._row(
+                operation="annotate, OpenVINO",
+                peer=f"{self.threads} processors shared by network, decoder and encoder",
+                ours=seconds,
+                theirs=sum(alone.values()) / self.threads * self._frames,
+                target=0.9,
+                counted=f"{self._model}; {_ENCODER}; processor ms per frame, each alone: "
+                f"{spelled}. {_speed(ours)}",
+            )
+        ]
+
+    def _tutorial_loop(self) -> list[Row]:
+        names = {str(key): name for key, name in manifest.load(self._model).names().items()}
+        ours = self._annotating(self._model_options())
+        theirs = self._contender(_TUTORIAL, {**self._model_options(), "names": names})
+        mine, others = ours.result()["boxes"], theirs.result()["boxes"]
+        our_s, their_s = self._median([ours.seconds, theirs.seconds])
+        same = int((mine == others).sum()) if len(mine) == len(others) else 0
+        return [
+            self._row(
+                operation="annotate, OpenVINO",
+                peer="tutorial loop",
+                ours=our_s,
+                theirs=their_s,
+                target=3.0,
+                counted=f"{self._model}; ours writes {_ENCODER}, OpenCV's wheels have only "
+                "MPEG-4 Part 2, which costs less; stock SavedModel one frame at a time",
+                agreement=f"{same} of {len(mine)} frames show as many boxes above "
+                f"{_SCORE_THRESHOLD}, {mine.sum()} and {others.sum()} altogether",
+            )
+        ]
+
+    def _first_frame(self) -> list[Row]:
+        seconds = []
+        for _ in range(3):
+            # A process of its own, in which nothing is warm.
+            fresh = Contender(None, self.threads)
+            try:
+                self._prepare(fresh, f"{_OURS}:starting", self._model_options())
+                seconds.append(float(fresh.result()["seconds"]))
+            finally:
+                fresh.close()
+        return [
+            self._row(
+                operation="time to the first frame",
+                peer="bound",
+                ours=statistics.median(seconds),
+                theirs=3.0,
+                target=1.0,
+                counted=f"{self._model}; from after the imports until the encoder has the frame: "
+                "the model is loaded, compiled and warm",
+                unit="s",
+            )
+        ]
+
+    def _memory(self) -> list[Row]:
+        frames = _LONG_QUICK_FRAMES if self._is_quick else _LONG_FRAMES
+        clip = video_clip.make(_CACHE, frames, _LONG_WIDTH, _LONG_HEIGHT)
+        ours = self._annotating({"sleep_s": 0.0, "boxes": _BOXES, "clip": str(clip)})
+        grown = float(ours.result()["resident_mb"])
+        return [
+            self._row(
+                operation=f"resident memory grows over {frames:,} frames",
+                peer="bound",
+                ours=max(grown, 0.1),
+                theirs=50.0,
+                target=1.0,
+                counted="from a tenth of the clip to its end",
+                unit="MB",
+                size=f"{_LONG_WIDTH}x{_LONG_HEIGHT}",
+            )
+        ]
+
+    def _model_options(self) -> dict[str, Any]:
+        return {
+            "model": str(self._model),
+            "score_threshold": _SCORE_THRESHOLD,
+            "batch_size": _BATCH_SIZE,
+        }
+
+    def _annotating(self, options: Mapping[str, Any]) -> Contender:
+        return self._contender(f"{_OURS}:annotating", {"batch_size": _BATCH_SIZE, **options})
+
+    def _contender(self, function: str, options: Mapping[str, Any]) -> Contender:
+        side = self._running.get(function, is_foreign=False, threads=self.threads)
+        self._prepare(side, function, options)
+        return side
+
+    def _prepare(self, side: Contender, function: str, options: Mapping[str, Any]) -> None:
+        self._options.say(function.split(".")[-1])
+        # All inputs are in files: there is no array in this folder.
+        side.prepare(function, _CACHE, {"clip": str(self._clip), **options})
+
+    def _processor_time(self, part: str, options: Mapping[str, Any]) -> float:
+        side = self._contender(f"{_OURS}:{part}", options)
+        return statistics.median(float(side.result()["cpu_s"]) for _ in range(3))
+
+    def _median(self, sides: list[timing.Clock]) -> list[float]:
+        """Seconds of one call of each, which take turns after one round that does not count."""
+        rounds = 3 if self._is_quick else 5
+        taken = [[side(1) for side in sides] for _ in range(rounds + 1)][1:]
+        return [statistics.median(column) for column in zip(*taken, strict=True)]
+
+    def _row(
+        self,
+        operation: str,
+        peer: str,
+        ours: float,
+        theirs: float,
+        target: float,
+        counted: str,
+        agreement: str = "nothing to compare",
+        unit: str = "ms/frame",
+        size: str = f"{_WIDTH}x{_HEIGHT}",
+    ) -> Row:
+        scale = 1e3 / self._frames if unit == "ms/frame" else 1.0
+        return Row(
+            suite="video",
+            operation=operation,
+            size=f"{size}, {self._frames} frames" if unit == "ms/frame" else size,
+            threads=self.threads,
+            device="cpu",
+            peer=peer,
+            unit=unit,
+            ours=ours * scale,
+            theirs=theirs * scale,
+            target=target,
+            floor=None,
+            floor_basis="",
+            counted=counted,
+            agreement=agreement,
+        )
+
+
+def _speed(ours: Contender) -> str:
+    """What limited our side, in a run of its own."""
+    speed = json.loads(ours.result()["speed"].tobytes())
+    stages = ", ".join(f"{stage['name']} {stage['share']:.0%}" for stage in speed["stages"])
+    return f"Bottleneck: {speed['bottleneck']} ({stages})"

@@ -1,0 +1,48 @@
+"""What a user may choose about an annotated video."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from roadmark.video import codecs
+from roadmark.video.reader import WHOLE, Span
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoOptions:
+    """Choices for `annotate_video`.
+
+    Attributes:
+        batch_size: Frames that go through the stages together; at the end there may be fewer.
+        stride: The detector looks at every such frame; those between show what it found last.
+        span: Which part is read, and how many frames a second of it.
+        codec: A name in `codecs.ENCODERS`, or `auto`.
+        show_fps: Shows the speed of the work in a corner of the picture.
+        crops: A folder for a picture of each object found, or None.
+        gif: A file for a small looping preview, or None.
+        resume: Takes what an interrupted run with the same choices has found, and goes on.
+        model: What tells the model and its settings from others; see `resume`.
+    """
+
+    batch_size: int = 1
+    stride: int = 1
+    span: Span = WHOLE
+    codec: str = codecs.AUTO
+    show_fps: bool = False
+    crops: Path | None = None
+    gif: Path | None = None
+    resume: bool = False
+    model: str = ""
+
+    def job(self, source: Path) -> dict[str, Any]:
+        """What must be the same for results of an earlier run to be of use."""
+        return {
+            "video": source.name,
+            "bytes": source.stat().st_size if source.is_file() else None,
+            "model": self.model,
+            "stride": self.stride,
+            **dataclasses.asdict(self.span),
+        }
+
+
+DEFAULTS = VideoOptions()
