@@ -18,6 +18,7 @@ import roadmark.ops
 roadmark.ops.__path__.append(sys.argv[1])
 
 from roadmark.ops import _native, cuda  # noqa: E402
+from roadmark.ops.drawing_style import Style  # noqa: E402
 
 Case = tuple[str, Callable[..., str], dict]
 
@@ -199,6 +200,7 @@ def check_postprocess(
     background = choices.get("background_column", False)
     per_row = classes if choices.pop("box_per_class", False) else 1
     proposals = choices.pop("proposals", False)
+    masks_per_row = choices.pop("masks_per_row", 0)
     logits = (np.round(8 * rng.normal(-2, 3, (2, count, classes + background))) / 8).astype(
         np.float32
     )
@@ -216,6 +218,11 @@ def check_postprocess(
         **native_options(options),
         **choices,
     }
+    mask_logits = (
+        rng.normal(0, 4, (2, count, masks_per_row, 5, 7)).astype(np.float32)
+        if masks_per_row
+        else None
+    )
     total = options["total"]
     out = cuda.DetectionArrays(
         poisoned(2, total, 4, dtype=torch.float32),
@@ -223,9 +230,11 @@ def check_postprocess(
         poisoned(2, total, dtype=torch.int32),
         poisoned(2, total, dtype=torch.int64),
         poisoned(2, dtype=torch.int32),
+        poisoned(2, total, 5, 7, dtype=torch.float32) if masks_per_row else None,
     )
     inputs = [on_gpu(logits), on_gpu(encodings), on_gpu(anchors if proposals else anchors[0])]
     on_device = {
+        "mask_logits": on_gpu(mask_logits) if masks_per_row else None,
         "windows": on_gpu(windows),
         "counts": on_gpu(rows) if proposals else None,
         "stream": stream(),
@@ -233,17 +242,23 @@ def check_postprocess(
     }
     size = cuda.postprocess(*inputs, out=None, workspace=None, **on_device)
     cuda.postprocess(*inputs, out=out, workspace=workspace(size), **on_device)
+    expected = _native.postprocess(
+        logits,
+        encodings,
+        anchors if proposals else anchors[0],
+        mask_logits=mask_logits,
+        counts=rows if proposals else np.full(2, count, np.int32),
+        windows=windows,
+        **keywords,
+        threads=1,
+    )
     for image in range(2):
-        valid = int(rows[image]) if proposals else count
-        expected = _native.postprocess(
-            logits[image, :valid],
-            encodings[image, :valid],
-            (anchors[image] if proposals else anchors[0])[:valid],
-            window=tuple(windows[image].tolist()),
-            **keywords,
-        )
-        found = [array[image] for array in out[:4]]
-        if difference := same(expected, found, int(out.counts[image])):
+        written = [out.boxes, out.scores, out.classes, out.rows]
+        if masks_per_row:
+            written.append(out.masks)
+        found = [array[image] for array in written]
+        wanted = expected[image][: len(found)]
+        if difference := same(wanted, found, int(out.counts[image])):
             return f"image {image}: {difference}"
     return ""
 
@@ -285,6 +300,92 @@ def check_preprocess(
     cuda.preprocess(tensors, resized=resized, out=out, stream=stream(), **keywords, **colour)
     found = out.view(torch.uint8).cpu().numpy().tobytes()
     return "" if found == expected[0].tobytes() else "pixels differ"
+
+
+def random_atlas(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Glyphs for "a" to "h" and what is unknown, and their coverage."""
+    coverage = rng.integers(0, 256, 400, np.uint8)
+    glyphs = np.zeros((9, 7), np.int32)
+    glyphs[:, 0] = [-1, *range(ord("a"), ord("i"))]
+    glyphs[:, 1:3] = rng.integers(-2, 3, (9, 2))
+    glyphs[:, 3:5] = rng.integers(0, 12, (9, 2))
+    glyphs[:, 5] = rng.integers(-1, 12, 9)
+    glyphs[:, 6] = rng.integers(0, 400 - 11 * 11, 9)
+    return glyphs, coverage
+
+
+def check_annotate(
+    rng: np.random.Generator, size: tuple[int, int], objects: int, masks: bool, trails: bool
+) -> str:
+    """A picture of noise, rows of which are further apart than they are long."""
+    height, width = size
+    shapes = [(height, width + 5), ((height + 1) // 2, (width + 1) // 2 + 3, 2)]
+    before = [rng.integers(0, 256, shape, np.uint8) for shape in shapes]
+    sides = np.float32((height, width))
+    corners = rng.uniform(-0.2, 1, (objects, 2)).astype(np.float32) * sides
+    away = rng.uniform(-0.02, 0.5, (objects, 2)).astype(np.float32) * sides
+    boxes = np.concatenate([corners, corners + away], axis=1)
+    lengths = rng.integers(0, 9, objects)
+    labels = rng.integers(ord("a"), ord("k"), (objects, 8)).astype(np.int32)
+    labels[np.arange(8) >= lengths[:, None]] = 0
+    drawn = objects - objects // 4
+    colours, text_colours = (rng.integers(0, 256, (objects, 3), np.uint8) for _ in range(2))
+    mask = rng.uniform(size=(objects, height, width)) < 0.3 if masks else None
+    ends = np.cumsum(rng.integers(0, 12, objects)).astype(np.int64)
+    points = rng.uniform(-0.2, 1.2, (int(ends[-1]), 2)).astype(np.float32) * sides
+    if not trails:
+        points, ends = points[:0], ends * 0
+    glyphs, coverage = random_atlas(rng)
+    style = Style(0, *(int(value) for value in rng.integers(1, 5, 3)), 200, 115)
+    luma_weights = (0.2126, 0.0722)
+    columns = [width, (width + 1) // 2]
+    expected = [plane.copy() for plane in before]
+    _native.annotate(
+        [plane[:, :count] for plane, count in zip(expected, columns, strict=True)],
+        luma_weights=luma_weights,
+        full_range=False,
+        boxes=boxes[:drawn],
+        colours=colours[:drawn],
+        text_colours=text_colours[:drawn],
+        labels=["".join(map(chr, row[row > 0])) for row in labels[:drawn]],
+        masks=mask[:drawn] if masks else None,
+        trail_points=points,
+        trail_ends=ends[:drawn],
+        glyphs=glyphs,
+        coverage=coverage,
+        line_height=14,
+        line_width=style.line_width,
+        trail_width=style.trail_width,
+        margin=style.margin,
+        opacity=style.opacity,
+        mask_opacity=style.mask_opacity,
+    )
+    found = [on_gpu(plane) for plane in before]
+    cuda.annotate(
+        [plane[:, :count] for plane, count in zip(found, columns, strict=True)],
+        luma_weights=luma_weights,
+        boxes=on_gpu(boxes),
+        count=on_gpu(np.array([drawn], np.int32)),
+        colours=on_gpu(colours),
+        text_colours=on_gpu(text_colours),
+        labels=on_gpu(labels),
+        masks=on_gpu(mask) if masks else None,
+        trail_points=on_gpu(points) if trails else None,
+        trail_ends=on_gpu(ends) if trails else None,
+        glyphs=on_gpu(glyphs),
+        coverage=on_gpu(coverage),
+        line_height=14,
+        style=style,
+        workspace=workspace(cuda.annotate_workspace_bytes(objects, 8)),
+        stream=stream(),
+    )
+    if np.array_equal(expected[0], before[0]):
+        return "nothing was drawn"
+    for name, want, tensor in zip(("luma", "chroma"), expected, found, strict=True):
+        differing = int((want != tensor.cpu().numpy()).sum())
+        if differing:
+            return f"{differing} bytes of {name} differ"
+    return ""
 
 
 def check_other_stream(rng: np.random.Generator) -> str:
@@ -423,6 +524,23 @@ def other_cases(few: bool) -> Iterator[Case]:
                             **choices,
                         },
                     )
+    for per_row in (1, 20):
+        yield (
+            f"post-processing with {per_row} masks a row",
+            check_postprocess,
+            {"count": 300, "classes": 20, "options": OPTIONS["hard"], "masks_per_row": per_row},
+        )
+    for size in ((48, 64), (101, 203)) if few else ((48, 64), (101, 203), (1080, 1920)):
+        for objects in (1, 20) if few else (1, 20, 300):
+            for masks in (False, True):
+                for trails in (False, True):
+                    if masks and size[0] * size[1] * objects > 50_000_000:
+                        continue
+                    case = {"size": size, "objects": objects, "masks": masks, "trails": trails}
+                    of = ", ".join(
+                        [f"{size}, {objects} objects", *(k for k in case if case[k] is True)]
+                    )
+                    yield f"drawing, {of}", check_annotate, case
     for size in ((26, 40), (31, 45), (5, 7)):
         for nv12 in (False, True):
             for layout in ("NHWC", "NCHW"):

@@ -18,6 +18,7 @@ import roadmark.ops
 roadmark.ops.__path__.append(sys.argv[1])
 
 from roadmark.ops import cuda  # noqa: E402
+from roadmark.ops.drawing_style import style_of  # noqa: E402
 
 ROUNDS, CALLS, WARM_UP = 25, 8, 3
 ANCHORS = 76_725
@@ -238,6 +239,106 @@ def time_decode(per_millisecond: float) -> dict:
     return row("box decode", str(ANCHORS), ours, 3 * out.numel() * 4, per_millisecond)
 
 
+def time_masks(per_millisecond: float) -> dict:
+    """Mask R-CNN's second stage: 300 proposals, 90 classes, 33 x 33 mask logits per class."""
+    torch.manual_seed(2)
+    count, classes, side = 300, 90, 33
+    logits = torch.randn(1, count, classes + 1, device="cuda") * 2
+    encodings = torch.rand(1, count, classes, 4, device="cuda")
+    mask_logits = torch.randn(1, count, classes, side, side, device="cuda")
+    proposals = scene(count).reshape(1, count, 4) / 1280
+    out = cuda.DetectionArrays(
+        torch.empty(1, 100, 4, device="cuda"),
+        torch.empty(1, 100, device="cuda"),
+        torch.empty(1, 100, dtype=torch.int32, device="cuda"),
+        torch.empty(1, 100, dtype=torch.int64, device="cuda"),
+        torch.empty(1, dtype=torch.int32, device="cuda"),
+        torch.empty(1, 100, side, side, device="cuda"),
+    )
+    windows = torch.ones(1, 2, device="cuda")
+
+    def call(**where: object) -> int:
+        return cuda.postprocess(
+            logits,
+            encodings,
+            proposals,
+            mask_logits=mask_logits,
+            windows=windows,
+            scale_factors=(10.0, 10.0, 5.0, 5.0),
+            score_converter="softmax",
+            background_column=True,
+            score_threshold=1e-8,
+            iou_threshold=0.6,
+            max_per_class=100,
+            max_total=100,
+            stream=torch.cuda.current_stream(),
+            **where,
+        )
+
+    buffer = workspace(call(out=None, workspace=None))
+    moved = (logits.numel() + 2 * 100 * side * side) * 4
+    size = f"{count} proposals, {classes} classes, with masks"
+    return row("postprocess", size, lambda: call(out=out, workspace=buffer), moved, per_millisecond)
+
+
+def time_annotate(per_millisecond: float, objects: int, masks: bool, trails: bool) -> dict:
+    """On a 1080p NV12 frame, letters of 13 by 20 pixels."""
+    height, width, characters, points = 1080, 1920, 14, 30
+    planes = [
+        torch.randint(0, 256, (height, width), dtype=torch.uint8, device="cuda"),
+        torch.randint(0, 256, (height // 2, width // 2, 2), dtype=torch.uint8, device="cuda"),
+    ]
+    boxes = scene(objects) * 1.5
+    colours = torch.randint(0, 256, (objects, 3), dtype=torch.uint8, device="cuda")
+    labels = torch.full((objects, characters), ord("x"), dtype=torch.int32, device="cuda")
+    glyphs = torch.tensor([[-1, 1, 5, 13, 20, 15, 0]], dtype=torch.int32, device="cuda")
+    coverage = torch.full((13 * 20,), 128, dtype=torch.uint8, device="cuda")
+    style = style_of(height, width)
+    sides = (boxes[:, 2:] - boxes[:, :2]).sum().item()
+    # Frames and tags are read and written.
+    pixels = 2 * sides * style.line_width + objects * 32 * (characters * 15 + 10)
+    moved = int(2 * 1.5 * pixels)
+    optional: dict[str, torch.Tensor] = {}
+    if masks:
+        corners = [boxes[:, k].long() for k in range(4)]
+        rows = torch.arange(height, device="cuda")[None, :, None]
+        columns = torch.arange(width, device="cuda")[None, None, :]
+        top, left, bottom, right = (corner[:, None, None] for corner in corners)
+        optional["masks"] = (
+            (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+        ).contiguous()
+        moved += optional["masks"].numel()
+    if trails:
+        steps = torch.arange(points, device="cuda")[None, :, None] * torch.tensor(
+            [3.0, 5.0], device="cuda"
+        )
+        optional["trail_points"] = (boxes[:, None, :2] + steps).reshape(-1, 2).contiguous()
+        optional["trail_ends"] = torch.arange(1, objects + 1, device="cuda") * points
+    buffer = workspace(cuda.annotate_workspace_bytes(objects, characters))
+
+    def ours() -> None:
+        cuda.annotate(
+            planes,
+            luma_weights=(0.2126, 0.0722),
+            boxes=boxes,
+            colours=colours,
+            text_colours=colours,
+            labels=labels,
+            glyphs=glyphs,
+            coverage=coverage,
+            line_height=32,
+            style=style,
+            workspace=buffer,
+            stream=torch.cuda.current_stream(),
+            **optional,
+        )
+
+    what = "".join([", masks" if masks else "", ", trails" if trails else ""])
+    return row(
+        "annotate", f"{objects} boxes with tags{what}, 1080p NV12", ours, moved, per_millisecond
+    )
+
+
 def main() -> int:
     """Measures everything; returns the exit code."""
     per_millisecond = bandwidth()
@@ -250,6 +351,10 @@ def main() -> int:
         (time_preprocess, (1080, 1920, True)),
         (time_preprocess, (720, 1280, False)),
         (time_decode, ()),
+        (time_masks, ()),
+        (time_annotate, (20, False, False)),
+        (time_annotate, (20, True, True)),
+        (time_annotate, (200, False, False)),
     ]
     for measure, arguments in measurements:
         try:

@@ -102,6 +102,20 @@ struct DetectionWriter {
   }
 };
 
+// A block per place of a detection: blocks are [max_total, images].
+__global__ void __launch_bounds__(kThreads)
+    SelectMasksKernel(RawBatch raw, Detections detections, int64_t max_total) {
+  const int64_t image = blockIdx.y, at = image * max_total + blockIdx.x;
+  if (static_cast<int64_t>(blockIdx.x) >= detections.counts[image]) return;
+  const int64_t own = raw.masks_per_row == 1 ? 0 : detections.classes[at];
+  const int64_t row = image * raw.count + detections.rows[at];
+  const float* logits = raw.mask_logits + (row * raw.masks_per_row + own) * raw.mask_size;
+  float* probabilities = detections.masks + at * raw.mask_size;
+  for (int64_t k = threadIdx.x; k < raw.mask_size; k += kThreads) {
+    probabilities[k] = Sigmoid(logits[k]);
+  }
+}
+
 struct Buffers {
   Segments segments;
   Kept kept;
@@ -175,8 +189,11 @@ cudaError_t Postprocess(const RawBatch& raw, const PostprocessOptions& options, 
                              : FillPerClass(matrix, buffers.segments, stream));
   const DecodedBoxes source = {raw, options.box_scales, buffers.best_classes};
   const DetectionWriter writer = {source, detections, nms.max_total};
-  return SuppressSegments(source, buffers.segments, nullptr, nms, buffers.compared, buffers.kept,
-                          writer, stream);
+  ROADMARK_RETURN_IF_ERROR(SuppressSegments(source, buffers.segments, nullptr, nms,
+                                            buffers.compared, buffers.kept, writer, stream));
+  if (raw.mask_logits == nullptr) return cudaSuccess;
+  const dim3 places(static_cast<unsigned>(nms.max_total), static_cast<unsigned>(raw.images));
+  return Launch(SelectMasksKernel, places, kThreads, stream, raw, detections, nms.max_total);
 }
 
 }  // namespace cuda

@@ -23,6 +23,9 @@ struct RawBatch {
   const int32_t* counts;  // [images]: rows from there on do not count. Null: all count.
   const Window* windows;  // [images]
   int64_t images, count, num_classes, boxes_per_row;
+  const float* mask_logits;  // [images, count, masks_per_row, mask_size], or null for none.
+  int64_t masks_per_row;     // 1, or num_classes.
+  int64_t mask_size;
 };
 
 // [images, max_total] each, best first, and [images]. Beyond its count a row is left as it was.
@@ -32,6 +35,7 @@ struct Detections {
   int32_t* classes;
   int64_t* rows;
   int32_t* counts;
+  float* masks;  // [images, max_total, mask_size], probabilities; only written with mask logits.
 };
 
 int64_t PostprocessWorkspaceBytes(const RawBatch& raw, const PostprocessOptions& options);

@@ -31,4 +31,23 @@ BoxScales CheckedScales(const std::array<float, 4>& factors) {
   return {factors[0], factors[1], factors[2], factors[3]};
 }
 
+YuvEncoding CheckedEncoding(std::pair<double, double> luma_weights, bool full_range) {
+  const auto [red, blue] = luma_weights;
+  Require(red > 0 && blue > 0 && red + blue < 1, "luma_weights", luma_weights,
+          "shares of red and blue above 0 that leave some for green");
+  return {red, blue, full_range};
+}
+
+Style CheckedStyle(int64_t line_width, int64_t trail_width, int64_t margin, int64_t opacity,
+                   int64_t mask_opacity) {
+  constexpr int64_t kLimit = 1 << 16;
+  Require(line_width > 0 && line_width < kLimit, "line_width", line_width, "1 to 65535");
+  Require(trail_width > 0 && trail_width < kLimit, "trail_width", trail_width, "1 to 65535");
+  Require(margin >= 0 && margin < kLimit, "margin", margin, "0 to 65535");
+  Require(opacity >= 0 && opacity <= 255, "opacity", opacity, "0 to 255");
+  Require(mask_opacity >= 0 && mask_opacity <= 255, "mask_opacity", mask_opacity, "0 to 255");
+  return {line_width, trail_width, margin, static_cast<int>(opacity),
+          static_cast<int>(mask_opacity)};
+}
+
 }  // namespace roadmark

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
+#include "cc/annotate/annotate.h"
 #include "cc/box.h"
 #include "cc/box_coder/box_coder.h"
 #include "cc/nms/nms.h"
@@ -27,6 +29,12 @@ NmsOptions CheckedNmsOptions(float score_threshold, float iou_threshold, float s
                              int64_t max_per_class, int64_t max_total);
 
 BoxScales CheckedScales(const std::array<float, 4>& factors);
+
+// `luma_weights` are those of red and blue.
+YuvEncoding CheckedEncoding(std::pair<double, double> luma_weights, bool full_range);
+
+Style CheckedStyle(int64_t line_width, int64_t trail_width, int64_t margin, int64_t opacity,
+                   int64_t mask_opacity);
 
 }  // namespace roadmark
 

@@ -1,4 +1,6 @@
 // The extension module roadmark.ops._cuda; its documentation is in roadmark.ops.cuda.
+#include "cc/cuda/python/bindings.h"
+
 #include <cuda_runtime.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -144,7 +146,7 @@ ScoreFunction ScoreFunctionNamed(const std::string& name) {
 
 // With `workspace_only` nothing is done and the bytes needed are returned.
 int64_t PyPostprocess(py::handle class_logits, py::handle box_encodings, py::handle anchors,
-                      py::handle windows, py::handle counts,
+                      py::handle mask_logits, py::handle windows, py::handle counts,
                       const std::array<float, 4>& scale_factors, const std::string& score_converter,
                       float logit_scale, bool background_column, bool class_agnostic,
                       float score_threshold, float iou_threshold, int64_t max_per_class,
@@ -174,6 +176,15 @@ int64_t PyPostprocess(py::handle class_logits, py::handle box_encodings, py::han
   if (!counts.is_none()) {
     counts_data = call.Read(counts, "counts", "int32", {images}).As<int32_t>();
   }
+  DeviceArray masks = {};
+  if (!mask_logits.is_none()) {
+    masks = call.Read(mask_logits, "mask_logits", "float32",
+                      {images, count, kAnySize, kAnySize, kAnySize});
+    Require(masks.shape[2] == 1 || masks.shape[2] == num_classes, "mask_logits", masks.shape[2],
+            "one mask per row, or one per class");
+  } else {
+    masks.shape = {images, count, 1, 0, 0};
+  }
   const PostprocessOptions options = {
       CheckedScales(scale_factors),
       ScoreFunctionNamed(score_converter),
@@ -190,29 +201,28 @@ int64_t PyPostprocess(py::handle class_logits, py::handle box_encodings, py::han
                         images,
                         count,
                         num_classes,
-                        boxes_per_row};
+                        boxes_per_row,
+                        masks.As<float>(),
+                        masks.shape[2],
+                        masks.shape[3] * masks.shape[4]};
   const int64_t bytes = PostprocessWorkspaceBytes(raw, options);
   if (out.is_none()) return bytes;
   const auto arrays = py::cast<py::tuple>(out);
-  Require(arrays.size() == 5, "out", arrays.size(), "boxes, scores, classes, rows and counts");
+  Require(arrays.size() == 6, "out", arrays.size(),
+          "boxes, scores, classes, rows, counts and masks");
   const cuda::Detections detections = {
       call.Write(arrays[0], "out.boxes", "float32", {images, max_total, 4}).As<Box>(),
       call.Write(arrays[1], "out.scores", "float32", {images, max_total}).As<float>(),
       call.Write(arrays[2], "out.classes", "int32", {images, max_total}).As<int32_t>(),
       call.Write(arrays[3], "out.rows", "int64", {images, max_total}).As<int64_t>(),
-      call.Write(arrays[4], "out.counts", "int32", {images}).As<int32_t>()};
+      call.Write(arrays[4], "out.counts", "int32", {images}).As<int32_t>(),
+      mask_logits.is_none() ? nullptr
+                            : call.Write(arrays[5], "out.masks", "float32",
+                                         {images, max_total, masks.shape[3], masks.shape[4]})
+                                  .As<float>()};
   void* buffer = call.Workspace(workspace, bytes);
   RaiseUnlessSuccess(Postprocess(raw, options, buffer, detections, call.stream()), "postprocess");
   return bytes;
-}
-
-// Offsets of pixels are 32 bits wide in other places that take pictures.
-constexpr int64_t kMaxSide = 1 << 28;
-
-void RequireSides(const DeviceArray& array, const char* name) {
-  const bool fits = array.shape[0] > 0 && array.shape[1] > 0 && array.shape[0] < kMaxSide &&
-                    array.shape[1] < kMaxSide;
-  Require(fits, name, std::make_pair(array.shape[0], array.shape[1]), "sides of 1 to 2**28");
 }
 
 ColourMatrix MatrixNamed(const std::string& name) {
@@ -281,6 +291,7 @@ PYBIND11_MODULE(_cuda, module) {
   using py::arg;
   using py::kw_only;
   using namespace roadmark::cuda;
+  BindAnnotate(module);
   module.def("encode_boxes", &EncodeBoxes, arg("boxes"), arg("anchors"), arg("scale_factors"),
              kw_only(), arg("out"), arg("stream"));
   module.def("decode_boxes", &DecodeBoxes, arg("encodings"), arg("anchors"), arg("scale_factors"),
@@ -298,11 +309,11 @@ PYBIND11_MODULE(_cuda, module) {
              arg("max_per_class"), arg("max_total"), arg("max_candidates"), arg("soft_nms_sigma"),
              arg("out"), arg("workspace"), arg("stream"));
   module.def("postprocess", &PyPostprocess, arg("class_logits"), arg("box_encodings"),
-             arg("anchors"), kw_only(), arg("windows"), arg("counts"), arg("scale_factors"),
-             arg("score_converter"), arg("logit_scale"), arg("background_column"),
-             arg("class_agnostic"), arg("score_threshold"), arg("iou_threshold"),
-             arg("max_per_class"), arg("max_total"), arg("soft_nms_sigma"), arg("out"),
-             arg("workspace"), arg("stream"));
+             arg("anchors"), kw_only(), arg("mask_logits"), arg("windows"), arg("counts"),
+             arg("scale_factors"), arg("score_converter"), arg("logit_scale"),
+             arg("background_column"), arg("class_agnostic"), arg("score_threshold"),
+             arg("iou_threshold"), arg("max_per_class"), arg("max_total"), arg("soft_nms_sigma"),
+             arg("out"), arg("workspace"), arg("stream"));
   module.def("preprocess", &PyPreprocess, arg("planes"), kw_only(), arg("matrix"),
              arg("full_range"), arg("resized"), arg("mean"), arg("scale"), arg("pad_value"),
              arg("layout"), arg("dtype"), arg("out"), arg("stream"));

@@ -145,7 +145,23 @@ cudaStream_t StreamOf(py::handle stream) {
   }
 }
 
+DeviceArray Writeable(DeviceArray array, const std::string& name) {
+  if (array.read_only) {
+    throw py::value_error(name + ": found a read-only array, expected one to write into");
+  }
+  return array;
+}
+
 }  // namespace
+
+void RequireSides(const DeviceArray& array, const std::string& name) {
+  // Offsets of pixels are 32 bits wide in other places that take pictures.
+  constexpr int64_t kMaxSide = 1 << 28;
+  const int64_t height = array.shape[0], width = array.shape[1];
+  if (height > 0 && width > 0 && height < kMaxSide && width < kMaxSide) return;
+  throw py::value_error(name + ": found " + std::to_string(height) + " x " + std::to_string(width) +
+                        ", expected sides of 1 to 2**28");
+}
 
 void RaiseUnlessSuccess(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
@@ -198,11 +214,12 @@ DeviceArray Call::ReadRows(py::handle argument, const std::string& name, const c
 
 DeviceArray Call::Write(py::handle argument, const std::string& name, const char* dtype,
                         const std::vector<int64_t>& shape) {
-  DeviceArray array = Checked(argument, name, dtype, shape, 0);
-  if (array.read_only) {
-    throw py::value_error(name + ": found a read-only array, expected one to write into");
-  }
-  return array;
+  return Writeable(Checked(argument, name, dtype, shape, 0), name);
+}
+
+DeviceArray Call::WriteRows(py::handle argument, const std::string& name, const char* dtype,
+                            const std::vector<int64_t>& shape) {
+  return Writeable(Checked(argument, name, dtype, shape, 1), name);
 }
 
 void* Call::Workspace(py::handle argument, int64_t bytes) {

@@ -52,6 +52,9 @@ class Call {
   // As Read(), but rows (the first axis) may be any distance apart.
   DeviceArray ReadRows(pybind11::handle argument, const std::string& name, const char* dtype,
                        const std::vector<int64_t>& shape);
+  // As ReadRows(), of an array that may be written.
+  DeviceArray WriteRows(pybind11::handle argument, const std::string& name, const char* dtype,
+                        const std::vector<int64_t>& shape);
   // A buffer of `bytes` or more, aligned to 256.
   void* Workspace(pybind11::handle argument, int64_t bytes);
 
@@ -62,6 +65,9 @@ class Call {
   cudaStream_t stream_;
   int device_ = -1, previous_device_ = -1;
 };
+
+// Raises ValueError, naming the argument `name`, unless the first two axes are those of a picture.
+void RequireSides(const DeviceArray& array, const std::string& name);
 
 // Raises RuntimeError with CUDA's message.
 void RaiseUnlessSuccess(cudaError_t error, const char* what);

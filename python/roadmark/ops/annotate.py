@@ -13,6 +13,7 @@ import numpy as np
 
 from roadmark.detections import Detections
 from roadmark.ops import _native, glyph_atlas
+from roadmark.ops.drawing_style import style_of
 
 Colour = tuple[int, int, int]
 
@@ -34,7 +35,6 @@ _PALETTE: tuple[Colour, ...] = (
     (51, 221, 170),
 )
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
-_MASK_OPACITY = 0.45
 _NO_POINTS = np.zeros((0, 2), np.float32)
 
 
@@ -127,10 +127,9 @@ def draw_boxes(
     """
     is_rgb = not isinstance(picture, Yuv420)
     planes = (picture,) if is_rgb else picture.planes
-    shorter = min(np.shape(planes[0])[:2], default=0)
-    text_size = max(11, round(shorter / 40))
-    line_width = max(2, round(shorter / 240))
-    atlas = glyph_atlas.of_size(text_size)
+    height, width = (*np.shape(planes[0]), 0, 0)[:2]  # Any shape: what is wrong is named below.
+    style = style_of(height, width, opacity)
+    atlas = glyph_atlas.of_size(style.text_size)
     glyphs, coverage = atlas.arrays(labels)
     colours, text_colours = _colour_table()
     index = (np.asarray(classes) - 1) % len(_PALETTE)
@@ -149,11 +148,11 @@ def draw_boxes(
         glyphs=glyphs,
         coverage=coverage,
         line_height=atlas.line_height,
-        line_width=line_width,
-        trail_width=line_width,
-        margin=max(2, text_size // 5),
-        opacity=round(opacity * 255),
-        mask_opacity=round(_MASK_OPACITY * 255),
+        line_width=style.line_width,
+        trail_width=style.trail_width,
+        margin=style.margin,
+        opacity=style.opacity,
+        mask_opacity=style.mask_opacity,
     )
 
 

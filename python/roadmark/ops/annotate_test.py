@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadmark.detections import Detections
-from roadmark.ops import annotate
+from roadmark.ops import annotate, glyph_atlas
 from roadmark.ops.annotate import BT601, BT709, Yuv420
 
 _NAMES = {1: "car", 2: "pedestrian"}
@@ -496,3 +496,10 @@ def test_wrong_objects_are_refused_by_name(change, says):
     with pytest.raises(ValueError, match=says):
         annotate.draw_boxes(image, **(arguments | change))
     np.testing.assert_array_equal(image, street())
+
+
+def test_code_points_are_cut_and_padded():
+    table = glyph_atlas.code_points(["ab", "", "abcd\u884c", "\u884c"], 4)
+    assert table.dtype == np.int32
+    a, b, c, d, sign = 97, 98, 99, 100, 0x884C
+    assert table.tolist() == [[a, b, 0, 0], [0] * 4, [a, b, c, d], [sign, 0, 0, 0]]

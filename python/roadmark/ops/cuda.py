@@ -16,6 +16,8 @@ overlaps nothing, and a class out of range does not count.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from roadmark.ops.drawing_style import Style
+
 try:
     from roadmark.ops import _cuda
 except ImportError as error:
@@ -46,6 +48,8 @@ class DetectionArrays(NamedTuple):
     classes: DeviceArray  # int32 [images, max_total], from 0, without the background
     rows: DeviceArray  # int64 [images, max_total], of the raw outputs
     counts: DeviceArray  # int32 [images]
+    # float32 [images, max_total, mask height, mask width], probabilities; with mask logits only.
+    masks: DeviceArray | None = None
 
 
 def encode(
@@ -211,6 +215,7 @@ def postprocess(
     box_encodings: DeviceArray,
     anchors: DeviceArray,
     *,
+    mask_logits: DeviceArray | None = None,
     windows: DeviceArray,
     counts: DeviceArray | None = None,
     scale_factors: tuple[float, float, float, float],
@@ -227,12 +232,17 @@ def postprocess(
     workspace: DeviceArray | None,
     stream: Stream,
 ) -> int:
-    """From raw outputs to final boxes, as `roadmark.ops.postprocess.postprocess` without masks.
+    """From raw outputs to final boxes, as `roadmark.ops.postprocess.postprocess`.
+
+    Masks come as probabilities within their boxes; `roadmark.ops.postprocess.paste_masks` puts
+    them into the picture, on the CPU.
 
     Args:
         class_logits: float32 `[images, N, C]`, or `[images, N, C + 1]` with a background column.
         box_encodings: float32 `[images, N, 1 or C, 4]`.
         anchors: float32 `[N, 4]`, or proposals `[images, N, 4]`, normalised to the network's input.
+        mask_logits: float32 `[images, N, 1 or C, mask height, mask width]`: of a row's mask, or of
+            each class's; None: there are no masks.
         windows: float32 `[images, 2]`: height and width of the picture's share of the input.
         counts: int32 `[images]`: rows from there on do not count; None: all do.
         scale_factors: Of the box coder: y, x, height and width.
@@ -256,6 +266,7 @@ def postprocess(
         class_logits,
         box_encodings,
         anchors,
+        mask_logits=mask_logits,
         windows=windows,
         counts=counts,
         scale_factors=scale_factors,
@@ -315,5 +326,82 @@ def preprocess(
         layout=layout,
         dtype=dtype,
         out=out,
+        stream=stream,
+    )
+
+
+def annotate_workspace_bytes(capacity: int, label_length: int) -> int:
+    """Bytes of workspace that `annotate` needs for arrays of so many objects and characters."""
+    return _cuda.annotate_workspace_bytes(capacity, label_length)
+
+
+def annotate(
+    planes: Sequence[DeviceArray],
+    *,
+    luma_weights: tuple[float, float],
+    full_range: bool = False,
+    boxes: DeviceArray,
+    count: DeviceArray | None = None,
+    colours: DeviceArray,
+    text_colours: DeviceArray,
+    labels: DeviceArray,
+    masks: DeviceArray | None = None,
+    trail_points: DeviceArray | None = None,
+    trail_ends: DeviceArray | None = None,
+    glyphs: DeviceArray,
+    coverage: DeviceArray,
+    line_height: int,
+    style: Style,
+    workspace: DeviceArray,
+    stream: Stream,
+) -> None:
+    """Draws on an NV12 picture in place, as `roadmark.ops.annotate.draw_boxes` does.
+
+    Only samples that change are written. What `postprocess` has written can be drawn without a look
+    at it: `count` is one of its counts, and labels may be gathered from a table of class names in
+    GPU memory, `names[classes]`.
+
+    Args:
+        planes: NV12's two, uint8 `[H, W]` and `[ceil(H / 2), ceil(W / 2), 2]`, writeable. Rows may
+            be any distance apart.
+        luma_weights: As of `roadmark.ops.annotate.Yuv420`.
+        full_range: Whether Y runs from 0 to 255 instead of 16 to 235.
+        boxes: float32 `[N, 4]`, `[ymin, xmin, ymax, xmax]` in pixels, best first: on top. A box
+            with NaN has neither frame nor tag.
+        count: int32 `[1]`: objects from there on are not drawn; None: all are.
+        colours: uint8 `[N, 3]`, RGB of frames, tags, masks and trails.
+        text_colours: uint8 `[N, 3]`, RGB.
+        labels: int32 `[N, L]`, code points up to the first 0 (`glyph_atlas.code_points`).
+        masks: bool `[N, H, W]`.
+        trail_points: float32 `[P, 2]`, y and x in pixels, the oldest of each object first.
+        trail_ends: int64 `[N]`: where the points of each object end.
+        glyphs: A copy of the first array of `GlyphAtlas.arrays`.
+        coverage: A copy of the second.
+        line_height: The atlas'.
+        style: `roadmark.ops.drawing_style.style_of` gives that of `draw_boxes`.
+        workspace: See `annotate_workspace_bytes`.
+        stream: See the module.
+    """
+    _cuda.annotate(
+        tuple(planes),
+        luma_weights=luma_weights,
+        full_range=full_range,
+        boxes=boxes,
+        count=count,
+        colours=colours,
+        text_colours=text_colours,
+        labels=labels,
+        masks=masks,
+        trail_points=trail_points,
+        trail_ends=trail_ends,
+        glyphs=glyphs,
+        coverage=coverage,
+        line_height=line_height,
+        line_width=style.line_width,
+        trail_width=style.trail_width,
+        margin=style.margin,
+        opacity=style.opacity,
+        mask_opacity=style.mask_opacity,
+        workspace=workspace,
         stream=stream,
     )

@@ -3,7 +3,7 @@
 import functools
 import importlib.util
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,23 @@ class GlyphAtlas:
 def of_size(size: int) -> GlyphAtlas:
     """The atlas for text of `size` pixels per em, shared by all who draw with it."""
     return GlyphAtlas(size)
+
+
+def code_points(texts: Sequence[str], length: int) -> np.ndarray:
+    """Texts as `roadmark.ops.cuda.annotate` takes them.
+
+    Args:
+        texts: N of them; what is longer than `length` is cut.
+        length: Characters.
+
+    Returns:
+        int32 `[N, length]`, padded with 0.
+    """
+    padded = np.zeros((len(texts), length), np.int32)
+    for row, text in zip(padded, texts, strict=True):
+        shown = text[:length]
+        row[: len(shown)] = [ord(character) for character in shown]
+    return padded
 
 
 def _font_file() -> Path:
