@@ -15,7 +15,12 @@ template <typename... Parameters, typename... Arguments>
 cudaError_t Launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
                    Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return cudaSuccess;
-  kernel<<<grid, threads, 0, stream>>>(static_cast<Parameters>(arguments)...);
+#ifdef ROADMARK_CUDA_EMULATION
+  (void)stream;
+  emulation::Run(grid, threads, [&] { kernel(static_cast<Parameters>(arguments)...); });
+#else
+  kernel<<<grid, threads, 0, stream> > >(static_cast<Parameters>(arguments)...);
+#endif
   return cudaGetLastError();
 }
 
