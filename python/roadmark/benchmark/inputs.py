@@ -53,21 +53,34 @@ def objects(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.concatenate([low, low + sides], axis=1).astype(np.float32)
 
 
-def detector_outputs(num_classes: int, trained: bool = True, seed: int = 1) -> Arrays:
-    """Raw outputs of a one-stage detector for one picture.
+def detector_outputs(
+    num_classes: int, trained: bool = True, pictures: int = 1, seed: int = 1
+) -> Arrays:
+    """Raw outputs of a one-stage detector for a batch of pictures.
 
     Returns:
-        `class_logits` `[76725, num_classes]`, `box_encodings` `[76725, 4]` with scale factors of
-        1, `anchors` `[76725, 4]`; float32.
+        `class_logits` `[pictures, 76725, num_classes]`, `box_encodings` `[pictures, 76725, 4]`
+        with scale factors of 1, `anchors` `[76725, 4]`; float32.
     """
-    rng = np.random.default_rng(seed)
-    grid, found = anchors(), objects(rng, OBJECTS)
+    grid = anchors()
+    outputs = [
+        _picture_outputs(grid, num_classes, trained, np.random.default_rng(seed + number))
+        for number in range(pictures)
+    ]
+    logits, encodings = map(np.stack, zip(*outputs, strict=True))
+    return _float32(class_logits=logits, box_encodings=encodings, anchors=grid)
+
+
+def _picture_outputs(
+    grid: np.ndarray, num_classes: int, trained: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits `[76725, num_classes]` and encodings `[76725, 4]`."""
+    found = objects(rng, OBJECTS)
     overlaps = _iou(grid, found)
     nearest, best = overlaps.argmax(axis=1), overlaps.max(axis=1)
     if not trained:
         logits = rng.normal(_UNTRAINED_LOGIT, _UNTRAINED_SPREAD, (len(grid), num_classes))
-        encodings = rng.normal(0, 0.05, (len(grid), 4))
-        return _float32(class_logits=logits, box_encodings=encodings, anchors=grid)
+        return logits, rng.normal(0, 0.05, (len(grid), 4))
     logits = rng.normal(_BACKGROUND_LOGIT, _SPREAD, (len(grid), num_classes))
     classes = rng.integers(0, num_classes, OBJECTS)
     logits[np.arange(len(grid)), classes[nearest]] += _EVIDENCE * best
@@ -76,7 +89,7 @@ def detector_outputs(num_classes: int, trained: bool = True, seed: int = 1) -> A
     encodings = rng.normal(0, 0.2, (len(grid), 4))
     exact = _encode(found[nearest[seen]], grid[seen])
     encodings[seen] = exact + rng.normal(0, 0.05, exact.shape)
-    return _float32(class_logits=logits, box_encodings=encodings, anchors=grid)
+    return logits, encodings
 
 
 def survivors(count: int, num_classes: int, disjoint: bool = False, seed: int = 1) -> Arrays:

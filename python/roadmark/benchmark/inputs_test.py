@@ -14,11 +14,18 @@ def test_anchors_are_efficientdets():
 @pytest.mark.parametrize("classes", [3, 90])
 def test_a_trained_detector_is_sure_of_little(classes):
     logits = inputs.detector_outputs(classes)["class_logits"]
-    assert logits.shape == (inputs.NUM_ANCHORS, classes)
+    assert logits.shape == (1, inputs.NUM_ANCHORS, classes)
     scores = 1 / (1 + np.exp(-logits))
     assert 100 < (scores > 0.3).sum() < 1000
     assert (scores > 0.05).mean() < 0.02
     assert scores.max() > 0.8
+
+
+def test_pictures_of_a_batch_differ():
+    one, two = (inputs.detector_outputs(3, pictures=pictures) for pictures in (1, 2))
+    for name in ("class_logits", "box_encodings"):
+        np.testing.assert_array_equal(one[name][0], two[name][0])
+        assert not np.array_equal(two[name][0], two[name][1])
 
 
 @pytest.mark.parametrize("classes", [1, 80])

@@ -58,6 +58,7 @@ def _operations(configs: Path) -> list[Operation]:
     return [
         *(_postprocess(configs, classes, low) for classes in (90, 3) for low in (1e-8, 0.3)),
         _postprocess(configs, 90, 1e-8, trained=False),
+        _postprocess(configs, 90, 0.3, pictures=4),
         *(_nms(count, classes) for count in (1000, 10000) for classes in (1, 80)),
         _nms(10000, 1, disjoint=True),
         _preprocess(KEEP_ASPECT_RATIO, [INPUT_SIZE * 720 // 1280, INPUT_SIZE]),
@@ -72,13 +73,16 @@ def _operations(configs: Path) -> list[Operation]:
     ]
 
 
-def _postprocess(configs: Path, classes: int, low: float, trained: bool = True) -> Operation:
+def _postprocess(
+    configs: Path, classes: int, low: float, trained: bool = True, pictures: int = 1
+) -> Operation:
     kind = "" if trained else ", untrained network"
+    batch = "" if pictures == 1 else f"batch {pictures}, "
     targets = {90: 50.0, 3: 15.0}
     return Operation(
         name="post-process",
-        size=f"{NUM_ANCHORS:,} x {classes}, threshold {low:g}{kind}",
-        inputs=functools.partial(inputs.detector_outputs, classes, trained),
+        size=f"{batch}{NUM_ANCHORS:,} x {classes}, threshold {low:g}{kind}",
+        inputs=functools.partial(inputs.detector_outputs, classes, trained, pictures),
         ours=f"{_NATIVE}:postprocessing",
         options={
             "score_threshold": low,
@@ -89,15 +93,16 @@ def _postprocess(configs: Path, classes: int, low: float, trained: bool = True) 
             "mean": _MEAN,
             "scale": _SCALE,
         },
-        moved=NUM_ANCHORS * classes * _FLOAT,
+        moved=pictures * NUM_ANCHORS * classes * _FLOAT,
         moved_what="all logits, once",
         rivals=(
             Rival(
                 peer="OD API graph",
                 function=f"{_OD_API}:postprocessing",
                 is_foreign=False,
-                target=targets[classes] if trained else None,
-                counted="both sides: sigmoid, decoding, suppression, clipping; one picture",
+                target=targets[classes] if trained and pictures == 1 else None,
+                counted="both sides: sigmoid, decoding, suppression, clipping; "
+                + ("one picture" if pictures == 1 else "our threads share the pictures"),
                 agree=agreement.same_detections,
                 options={"config": str(configs / _EFFICIENTDET)},
             ),

@@ -18,7 +18,7 @@ Timed = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
 
 def postprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
-    """From logits and encodings to `Detections`."""
+    """From logits and encodings of a batch to `Detections`."""
     spec = manifest.PostprocessSpec(
         architecture=manifest.ONE_STAGE,
         box_coder=manifest.BoxCoderSpec("faster_rcnn", (1.0, 1.0, 1.0, 1.0)),
@@ -36,18 +36,22 @@ def postprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Tim
         mask_threshold=0.5,
     )
     outputs = {
-        CLASS_LOGITS: arrays["class_logits"][np.newaxis],
-        BOX_ENCODINGS: arrays["box_encodings"][np.newaxis],
+        CLASS_LOGITS: arrays["class_logits"],
+        BOX_ENCODINGS: arrays["box_encodings"],
     }
     picture = input_spec({**options, "resize": manifest.FIXED_SHAPE})
-    anchors, sizes = arrays["anchors"], [(INPUT_SIZE, INPUT_SIZE)]
+    anchors = arrays["anchors"]
+    sizes = [(INPUT_SIZE, INPUT_SIZE)] * len(arrays["class_logits"])
 
     def call() -> Any:
-        return postprocess(outputs, anchors, spec, picture, sizes, threads=threads)[0]
+        return postprocess(outputs, anchors, spec, picture, sizes, threads=threads)
 
     def read(found: Any) -> Arrays:
-        normalised = found.boxes / np.float32(INPUT_SIZE)
-        return {"boxes": normalised, "scores": found.scores, "classes": found.classes - 1}
+        return {
+            "boxes": np.concatenate([one.boxes for one in found]) / np.float32(INPUT_SIZE),
+            "scores": np.concatenate([one.scores for one in found]),
+            "classes": np.concatenate([one.classes for one in found]) - 1,
+        }
 
     return call, read
 

@@ -28,28 +28,33 @@ def postprocessing(arrays: Arrays, options: dict[str, Any], threads: int) -> Tim
         f"{_NMS}.max_detections_per_class={options['max_outputs']}",
         f"{_NMS}.max_total_detections={options['max_outputs']}",
     )
-    size = options["input_size"]
+    size, pictures = options["input_size"], len(arrays["class_logits"])
     names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 
     @tf.function(autograph=False)
     def process(encodings: tf.Tensor, logits: tf.Tensor, anchors: tf.Tensor) -> Any:
         found = model.postprocess(
             {
-                "preprocessed_inputs": tf.zeros([1, size, size, 3]),
+                "preprocessed_inputs": tf.zeros([pictures, size, size, 3]),
                 "box_encodings": encodings,
                 "class_predictions_with_background": logits,
                 "anchors": anchors,
             },
-            tf.constant([[size, size, 3]]),
+            tf.constant([[size, size, 3]] * pictures),
         )
         return {name: found[name] for name in names}
 
-    encodings = tf.constant(arrays["box_encodings"][None])
-    logits, anchors = tf.constant(arrays["class_logits"][None]), tf.constant(arrays["anchors"])
+    encodings = tf.constant(arrays["box_encodings"])
+    logits, anchors = tf.constant(arrays["class_logits"]), tf.constant(arrays["anchors"])
 
     def read(found: Any) -> Arrays:
-        count = int(found["num_detections"][0])
-        boxes, scores, classes = (found[name][0, :count].numpy() for name in names[:3])
+        counts = found["num_detections"].numpy().astype(int)
+        boxes, scores, classes = (
+            np.concatenate(
+                [of[:count] for of, count in zip(found[name].numpy(), counts, strict=True)]
+            )
+            for name in names[:3]
+        )
         return {"boxes": boxes, "scores": scores, "classes": classes.astype(np.int32)}
 
     return lambda: process(encodings, logits, anchors), read
