@@ -38,7 +38,14 @@ _SEED = flags.DEFINE_integer(
 _FINE_TUNE_CHECKPOINT = flags.DEFINE_string(
     "fine_tune_checkpoint", None, "Checkpoint to start from, such as .../ckpt-0; empty for none."
 )
-_SET = flags.DEFINE_multi_string("set", [], "path.to.field=value: sets any field of the config.")
+_SET = flags.DEFINE_multi_string(
+    "set",
+    [],
+    "path.to.field=value: sets any field of the config or, from `recipe.` on, of the recipe.",
+)
+_RECIPE = flags.DEFINE_string(
+    "recipe", None, "YAML file of what configs have no field for; see configs/recipes."
+)
 _RESTART = flags.DEFINE_bool(
     "restart", False, "Remove the checkpoints and metrics in the run folder and begin anew."
 )
@@ -94,6 +101,7 @@ def main() -> int:
             seed=_SEED.value,
             fine_tune_checkpoint=_FINE_TUNE_CHECKPOINT.value,
             overrides=tuple(_SET.value),
+            recipe=_RECIPE.value and Path(_RECIPE.value),
             restart=_RESTART.value,
             check_learning_rate=_CHECK_LEARNING_RATE.value,
             xla=_XLA.value,

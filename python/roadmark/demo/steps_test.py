@@ -33,7 +33,7 @@ def finished(tmp_path, monkeypatch) -> steps.DemoOptions:
     folder = RunFolder(options.run)
     batch_size = prepared.config.train_config.batch_size
     beginning = folder.beginning(options.seed, batch_size, prepared.index.digest())
-    folder.begin(prepared.config, prepared.label_map_path, beginning)
+    folder.begin(prepared.config, prepared.label_map_path, prepared.recipe, beginning)
     checkpoints.folder(options.run).mkdir()
     for name in ("ckpt-3.index", "ckpt-3.data-00000-of-00001"):
         (checkpoints.folder(options.run) / name).touch()

@@ -17,9 +17,11 @@ door.open()
 import tensorflow as tf  # noqa: E402 - the door must be open first
 from object_detection import inputs  # noqa: E402
 from object_detection.builders import decoder_builder  # noqa: E402
+from object_detection.core import standard_fields  # noqa: E402
 
 from roadmark.odapi import seeded_augmentation, tracing  # noqa: E402
 
+_IMAGE = standard_fields.InputDataFields.image
 _PREFETCHED_BATCHES = 4
 
 
@@ -30,6 +32,7 @@ def train_dataset(
     seed: int,
     first_step: int,
     threads: int,
+    change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """The batches of training step `first_step` and on, without end.
 
@@ -41,6 +44,8 @@ def train_dataset(
         seed: Seed of the augmentation.
         first_step: Steps already done.
         threads: Examples prepared at the same time.
+        change: Takes a decoded picture, uint8 `[H, W, 3]`, and an int64 `[2]` seed of its own, and
+            gives the picture to go on with. Before the config's augmentation.
 
     Returns:
         Pairs of features and labels, as `object_detection.inputs.train_input` documents them.
@@ -51,9 +56,12 @@ def train_dataset(
         decoder = decoder_builder.build(input_reader_config)
 
         def example(position):
-            record = _read(read_example, position)
-            with seeded_augmentation.seeded(tf.stack([np.int64(seed), position])):
-                return transform_input_data_fn(decoder.decode(record))
+            own_seed = tf.stack([np.int64(seed), position])
+            decoded = decoder.decode(_read(read_example, position))
+            if change is not None:
+                decoded[_IMAGE] = change(decoded[_IMAGE], own_seed)
+            with seeded_augmentation.seeded(own_seed):
+                return transform_input_data_fn(decoded)
 
         first = first_step * batch_size
         positions = tf.data.Dataset.range(first, np.iinfo(np.int64).max)

@@ -68,6 +68,7 @@ class TrainStep:
         step: int64 scalar, counted up by every call.
         strategy: Where to run.
         batch_spec: The dataset's `element_spec`.
+        parts: Parts that a batch is worked through in, one after the other; divides its size.
 
     Attributes:
         frozen: Names of the trainable variables that the config leaves as they are.
@@ -85,6 +86,7 @@ class TrainStep:
         step: tf.Variable,
         strategy: tf.distribute.Strategy,
         batch_spec: Any,
+        parts: int = 1,
     ):
         self._config = config
         self._train_config = config.train_config
@@ -93,6 +95,7 @@ class TrainStep:
         self._learning_rate = learning_rate
         self._step = step
         self._strategy = strategy
+        self._parts = parts
         self.frozen: tuple[str, ...] = ()
         self._compiled = tracing.trace(self._distributed, *batch_spec)
 
@@ -121,19 +124,47 @@ class TrainStep:
 
     def _replica_step(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
         _set_training(self._model, True)
-        labels = model_lib.unstack_batch(
-            labels, unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors
-        )
-        with tf.GradientTape() as tape:
-            losses = self._losses(features, labels)
+        losses, gradients = self._gradients(features, labels)
         variables = self._trained_variables()
-        gradients = tape.gradient(losses[TOTAL_LOSS], variables)
         norm = tf.linalg.global_norm(gradients)
         limit = self._train_config.gradient_clipping_by_norm
         if limit > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return losses | {GRADIENT_NORM: norm}
+
+    def _gradients(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], list]:
+        """Losses of a batch and their gradients: of its parts, averaged."""
+        if self._parts == 1:
+            return self._part_gradients(features, labels)
+        features, labels = tf.nest.map_structure(self._in_parts, (features, labels))
+
+        def part(index: tf.Tensor) -> Any:
+            return self._part_gradients(
+                *tf.nest.map_structure(lambda value: value[index], (features, labels))
+            )
+
+        def add(index: tf.Tensor, sums: Any) -> Any:
+            return index + 1, tf.nest.map_structure(tf.add, sums, part(index))
+
+        # The first part by itself: what it gives says what there is to add up.
+        sums = part(tf.constant(0))
+        _, sums = tf.while_loop(
+            lambda index, _: index < self._parts, add, (tf.constant(1), sums), parallel_iterations=1
+        )
+        return tf.nest.map_structure(lambda value: value / self._parts, sums)
+
+    def _in_parts(self, value: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(value, [self._parts, value.shape[0] // self._parts, *value.shape[1:]])
+
+    def _part_gradients(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], list]:
+        labels = model_lib.unstack_batch(
+            labels, unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors
+        )
+        with tf.GradientTape() as tape:
+            losses = self._losses(features, labels)
+        gradients = tape.gradient(losses[TOTAL_LOSS], self._trained_variables())
+        return losses, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _trained_variables(self) -> list[tf.Variable]:
         variables = self._model.trainable_variables

@@ -52,7 +52,7 @@ def train(options: TrainOptions) -> TrainResult:
                 return _stalled_before(folder, resume, validation)
             if done >= train.num_steps:
                 return _nothing_left(folder, resume, train.num_steps)
-        folder.begin(prepared.config, prepared.label_map_path, beginning)
+        folder.begin(prepared.config, prepared.label_map_path, prepared.recipe, beginning)
         session = _session(prepared, beginning.seed, resume, options)
         if options.show_inputs:
             sheet = folder.path / "inputs.jpg"
@@ -118,6 +118,7 @@ def _session(
         resume,
         options.xla,
         options.native_target_assignment,
+        prepared.recipe,
     )
     if session.not_native is not None:
         _say([f"targets are assigned by the OD API's graph: {session.not_native}"])

@@ -19,7 +19,7 @@ from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config, target_assignment
 from roadmark.ops import tensorflow_ops
 from roadmark.testing import small_records
-from roadmark.training import loop, metrics
+from roadmark.training import loop, metrics, recipe
 from roadmark.training.options import TrainOptions
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -329,6 +329,40 @@ def test_frozen_variables_stay_as_they_are(options, tmp_path, capsys):
     assert 0 < len(kernels) - len(changed) <= int(line.split()[0])
 
 
+def test_the_gradients_of_parts_are_averaged(options, tmp_path):
+    # Where nothing depends on which other images are in the batch. The loss is a sum then.
+    alike = (
+        "model.ssd.freeze_batchnorm=true",
+        "model.ssd.normalize_loss_by_num_matches=false",
+        "model.ssd.feature_extractor.conv_hyperparams.batch_norm.train=false",
+    )
+    rows = []
+    for parts in (1, 2):
+        changed = dataclasses.replace(
+            options,
+            model_dir=tmp_path / str(parts),
+            steps=1,
+            overrides=(*options.overrides, *alike, f"recipe.accumulate={parts}"),
+        )
+        rows.append(metrics.read(loop.train(changed).run / "metrics.csv")[0])
+    for name in ("classification_loss", "localization_loss", "total_loss", "gradient_norm"):
+        assert 2 * float(rows[1][name]) == pytest.approx(float(rows[0][name]), rel=1e-4), name
+
+
+def test_weather_and_the_sheet_of_inputs(options, tmp_path, capsys):
+    foggy = dataclasses.replace(
+        options,
+        model_dir=tmp_path,
+        steps=1,
+        overrides=(*options.overrides, "recipe.weather.fog=1"),
+        show_inputs=2,
+    )
+    loop.train(foggy)
+    assert f"what the network sees: {tmp_path}/inputs.jpg" in capsys.readouterr().out
+    assert (tmp_path / "inputs.jpg").stat().st_size > 1000
+    assert recipe.load(tmp_path / "recipe.yaml").weather.fog == 1
+
+
 def test_a_loss_that_is_not_finite_names_and_keeps_its_records(options, tmp_path):
     wild = dataclasses.replace(
         options,
@@ -431,12 +465,13 @@ def test_it_stops_early(options, whole, capsys):
     ("changes", "message"),
     [
         ({"best_by": "map"}, "--best_by: found 'map'; choose one of mAP"),
+        ({"overrides": ("recipe.accumulate=3",)}, "2 images cannot be shared out evenly among 3"),
         ({"patience": 3}, "--patience: found 3, but nothing is evaluated in this run"),
         ({"eval_every": 5, "eval_records": "no/val-*"}, "no/val-*"),
     ],
-    ids=["metric", "patience without evaluations", "no evaluation records"],
+    ids=["metric", "parts of a batch", "patience without evaluations", "no evaluation records"],
 )
-def test_what_cannot_be_evaluated_is_refused(options, tmp_path, changes, message):
+def test_what_cannot_be_done_is_refused(options, tmp_path, changes, message):
     refused = dataclasses.replace(options, model_dir=tmp_path / "run", **changes)
     with pytest.raises(UserError) as error:
         loop.train(refused)

@@ -23,7 +23,9 @@ class TrainOptions:
         seed: Of the weights, the order of the examples and their augmentation; None for that of
             the run that is resumed, else 0.
         fine_tune_checkpoint: A checkpoint to start from; an empty string for none.
-        overrides: `path.to.field=value`, applied to the config in this order.
+        overrides: `path.to.field=value`, applied to the config in this order; those that begin
+            with `recipe.` to the recipe.
+        recipe: A recipe file, see `recipe.Recipe`; None for one that does nothing.
         restart: Whether to remove what an earlier run left in the folder and begin anew.
         check_learning_rate: Whether an implausible learning rate stops the run.
         xla: Whether to compile with XLA.
@@ -50,6 +52,7 @@ class TrainOptions:
     seed: int | None = None
     fine_tune_checkpoint: str | None = None
     overrides: tuple[str, ...] = ()
+    recipe: Path | None = None
     restart: bool = False
     check_learning_rate: bool = True
     xla: bool = False

@@ -34,7 +34,7 @@ def options(tmp_path) -> TrainOptions:
     prepared = run_config.prepare(options)
     folder = RunFolder(options.model_dir)
     beginning = folder.beginning(None, options.batch_size, prepared.index.digest())
-    folder.begin(prepared.config, prepared.label_map_path, beginning)
+    folder.begin(prepared.config, prepared.label_map_path, prepared.recipe, beginning)
     _checkpoint(options.model_dir, STEPS)
     return options
 

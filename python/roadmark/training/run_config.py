@@ -11,9 +11,10 @@ from roadmark.evaluation import records as evaluation_records
 from roadmark.evaluation.records import Selection
 from roadmark.odapi import label_map, pipeline_config
 from roadmark.odapi.label_map import LabelMap
-from roadmark.training import evaluations, preflight, record_index, schedule
+from roadmark.training import evaluations, preflight, recipe, record_index, schedule
 from roadmark.training.evaluations import Plan
 from roadmark.training.options import LEAST_EVAL_EVERY, TrainOptions
+from roadmark.training.recipe import Recipe
 from roadmark.training.record_index import Contents, RecordIndex
 
 _PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
@@ -31,6 +32,7 @@ class RunConfig:
         contents: What they hold.
         plan: When to evaluate.
         selection: What to evaluate on; None where the plan is not to.
+        recipe: What the config has no field for.
     """
 
     config: Any
@@ -40,6 +42,7 @@ class RunConfig:
     contents: Contents
     plan: Plan
     selection: Selection | None
+    recipe: Recipe
 
 
 def prepare(options: TrainOptions) -> RunConfig:
@@ -64,7 +67,25 @@ def prepare(options: TrainOptions) -> RunConfig:
     selection = None
     if plan.every:
         selection = _selection(config, options, where, names, label_map_path)
-    return RunConfig(config, label_map_path, names, index, contents, plan, selection)
+    return RunConfig(
+        config, label_map_path, names, index, contents, plan, selection, _recipe(config, options)
+    )
+
+
+def _recipe(config: Any, options: TrainOptions) -> Recipe:
+    found = recipe.load(options.recipe, _of_recipe(options, True))
+    batch_size = config.train_config.batch_size
+    if batch_size % found.accumulate:
+        raise UserError(
+            "recipe.accumulate",
+            f"{batch_size} images cannot be shared out evenly among {found.accumulate} parts",
+            "choose a batch size that is a multiple of it",
+        )
+    return found
+
+
+def _of_recipe(options: TrainOptions, wanted: bool) -> tuple[str, ...]:
+    return tuple(one for one in options.overrides if one.startswith(recipe.PREFIX) == wanted)
 
 
 def _plan(config: Any, options: TrainOptions, names: LabelMap) -> Plan:
@@ -120,7 +141,7 @@ def as_run(options: TrainOptions) -> Any:
         pipeline_config.set_fine_tune_checkpoint(config, options.fine_tune_checkpoint)
     if options.steps is not None:
         schedule.rescale(config, options.steps)
-    return pipeline_config.override(config, options.overrides)
+    return pipeline_config.override(config, _of_recipe(options, False))
 
 
 def _check_globs(flag: str, globs: str | None) -> None:

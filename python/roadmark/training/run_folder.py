@@ -11,9 +11,12 @@ from typing import Any
 from roadmark import atomic
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
+from roadmark.training import recipe as recipes
+from roadmark.training.recipe import Recipe
 
 _CONFIG = "pipeline.config"
 _LABEL_MAP = "label_map.pbtxt"
+_RECIPE = "recipe.yaml"
 _VERSIONS = "versions.json"
 _METRICS = "metrics.csv"
 _EVALUATIONS = "evaluations.csv"
@@ -132,14 +135,15 @@ class RunFolder:
                 "give those to resume it, or begin anew with --restart",
             )
 
-    def begin(self, config: Any, label_map: Path, beginning: Beginning) -> None:
-        """Writes the as-run config, the label map and the versions.
+    def begin(self, config: Any, label_map: Path, recipe: Recipe, beginning: Beginning) -> None:
+        """Writes the as-run config, the label map, the recipe and the versions.
 
         Raises:
             OSError: The disk is full or the folder cannot be written to.
         """
         pipeline_config.save(config, self.path / _CONFIG)
         atomic.write_text(self.path / _LABEL_MAP, label_map.read_text(encoding="utf-8"))
+        recipes.save(recipe, self.path / _RECIPE)
         atomic.write_text(self.path / _VERSIONS, json.dumps(versions(beginning), indent=2) + "\n")
 
 

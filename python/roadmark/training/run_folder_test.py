@@ -8,6 +8,7 @@ import pytest
 from roadmark.errors import UserError
 from roadmark.odapi import pipeline_config
 from roadmark.testing import small_records
+from roadmark.training.recipe import Recipe
 from roadmark.training.run_folder import Beginning, RunFolder
 
 CONFIG = Path(__file__).resolve().parents[3] / "configs" / "quickstart.config"
@@ -20,7 +21,7 @@ BEGINNING = Beginning(seed=7, batch_size=4, records="digest")
 def folder(tmp_path) -> RunFolder:
     label_map = small_records.write(tmp_path / "records", count=0) / "label_map.pbtxt"
     folder = RunFolder(tmp_path / "run")
-    folder.begin(pipeline_config.load(CONFIG), label_map, BEGINNING)
+    folder.begin(pipeline_config.load(CONFIG), label_map, Recipe(), BEGINNING)
     for step in (20, 40):
         for name in (f"ckpt-{step}.index", f"ckpt-{step}.data-00000-of-00001"):
             checkpoint = folder.path / "checkpoints" / name
@@ -89,7 +90,7 @@ def test_restarting_removes_training_and_says_what(folder):
     removed = folder.remove_training()
     assert removed == ["2 checkpoints (the last of step 40)", "metrics.csv", "versions.json"]
     left = {path.name for path in folder.path.iterdir()}
-    assert left == {"pipeline.config", "label_map.pbtxt", "export"}
+    assert left == {"pipeline.config", "label_map.pbtxt", "recipe.yaml", "export"}
 
 
 def test_what_cannot_be_removed_is_not_called_removed(folder, tmp_path):

@@ -1,6 +1,7 @@
 """Model, optimizer, input and checkpoint of one run, on the devices that TensorFlow sees."""
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +18,9 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 from roadmark.data import example, tfrecord  # noqa: E402
 from roadmark.odapi import models, target_assignment, train_inputs, train_step  # noqa: E402
 from roadmark.odapi.checkpoints import Restored  # noqa: E402
-from roadmark.training import input_sheet  # noqa: E402
+from roadmark.training import input_sheet, weather  # noqa: E402
 from roadmark.training.example_order import ExampleOrder  # noqa: E402
+from roadmark.training.recipe import Recipe, Weather  # noqa: E402
 from roadmark.training.record_index import RecordIndex  # noqa: E402
 
 
@@ -32,6 +34,7 @@ class Session:
         resume: Prefix of the checkpoint to go on from, or None.
         xla: Whether to compile with XLA.
         native_target_assignment: Whether the native op assigns targets, where it can.
+        recipe: What the config has no field for.
 
     Attributes:
         not_native: Why the native op does not, though it should; else None.
@@ -49,10 +52,11 @@ class Session:
         resume: Path | None,
         xla: bool,
         native_target_assignment: bool,
+        recipe: Recipe,
     ):
         _choose_threads()
         first_step = checkpoints.step_of(resume) if resume else 0
-        self.strategy = _strategy(config.train_config.batch_size)
+        self.strategy = _strategy(config.train_config.batch_size, recipe.accumulate)
         tf.config.optimizer.set_jit("autoclustering" if xla else False)
         # Dropout and sampling inside the model go on differently after a resumption than before.
         # Keras' own, because its initializers do not follow TensorFlow's seed.
@@ -60,10 +64,10 @@ class Session:
         self._batch_size = config.train_config.batch_size
         self._examples = _Examples(index, seed)
         with self.strategy.scope():
-            self._build(config, seed, first_step, native_target_assignment)
+            self._build(config, seed, first_step, native_target_assignment, recipe)
         self.fine_tuned = self._restore(config, resume)
 
-    def _build(self, config: Any, seed: int, first_step: int, native: bool) -> None:
+    def _build(self, config: Any, seed: int, first_step: int, native: bool, recipe: Recipe) -> None:
         self.model = models.build(config, is_training=True)
         self.not_native = target_assignment.use_native_op(self.model) if native else None
         self._step = tf.Variable(
@@ -78,7 +82,13 @@ class Session:
             model=self.model, optimizer=optimizer, step=self._step
         )
         dataset = train_inputs.train_dataset(
-            config, self.model, self._examples.read, seed, first_step, _threads()
+            config,
+            self.model,
+            self._examples.read,
+            seed,
+            first_step,
+            _threads(),
+            functools.partial(_changed, recipe.weather) if recipe.weather != Weather() else None,
         )
         self._batches = self.strategy.experimental_distribute_dataset(dataset)
         self._train_step = train_step.TrainStep(
@@ -89,6 +99,7 @@ class Session:
             self._step,
             self.strategy,
             self._batches.element_spec,
+            recipe.accumulate,
         )
 
     def _restore(self, config: Any, resume: Path | None) -> Restored | None:
@@ -226,19 +237,25 @@ class _Examples:
         return self._index.frame(self._order.example_at(int(position)))
 
 
-def _strategy(batch_size: int) -> tf.distribute.Strategy:
+def _strategy(batch_size: int, parts: int) -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if len(gpus) < 2:
         return tf.distribute.get_strategy()
-    if batch_size % len(gpus):
+    shares = len(gpus) * parts
+    if batch_size % shares:
+        among = f"{len(gpus)} GPUs" + f" in {parts} parts each" * (parts > 1)
         raise UserError(
             "--batch_size",
-            f"{batch_size} images cannot be shared out evenly among {len(gpus)} GPUs",
-            f"use a multiple of {len(gpus)}, or choose GPUs with CUDA_VISIBLE_DEVICES",
+            f"{batch_size} images cannot be shared out evenly among {among}",
+            f"use a multiple of {shares}, or choose GPUs with CUDA_VISIBLE_DEVICES",
         )
     return tf.distribute.MirroredStrategy()
+
+
+def _changed(kinds: Weather, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return weather.apply(image, kinds, seed)
 
 
 def _choose_threads() -> None:
