@@ -10,7 +10,7 @@ from roadmark.data import records
 from roadmark.errors import UserError
 from roadmark.odapi import pipeline_config
 from roadmark.odapi.label_map import LabelMap
-from roadmark.training import schedule
+from roadmark.training import anchor_fit, schedule
 from roadmark.training.record_index import Contents
 
 _PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
@@ -83,6 +83,7 @@ def notices(config: Any, contents: Contents) -> list[str]:
             f"train_input_reader.max_number_of_boxes admits and are not trained on; the first "
             f"such image is {contents.crowded.first}"
         )
+    lines += anchor_fit.notices(config, contents)
     for reader in config.eval_input_reader:
         for path in reader.tf_record_input_reader.input_path:
             lines += _notice_missing(path)

@@ -54,6 +54,8 @@ class Contents:
         without_masks: Images with boxes and no masks.
         malformed: Boxes that are not finite or whose far edge is before the near one.
         not_images: Images whose bytes begin neither like a JPEG nor like a PNG file.
+        box_sizes: For each image with boxes, float32 `[n, 4]`: height and width of each sound box
+            as shares of the image, then height and width of the image in pixels.
     """
 
     images: int = 0
@@ -63,6 +65,7 @@ class Contents:
     without_masks: Finding = dataclasses.field(default_factory=Finding)
     malformed: Finding = dataclasses.field(default_factory=Finding)
     not_images: Finding = dataclasses.field(default_factory=Finding)
+    box_sizes: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, image: AnnotatedImage, where: str, max_boxes: int) -> None:
         """Takes one more image into account."""
@@ -78,6 +81,16 @@ class Contents:
         bad = np.flatnonzero(~sound)
         if bad.size:
             self.malformed.add(bad.size, f"{where}, box {bad[0]}")
+        boxes = image.boxes[sound]
+        if len(boxes):
+            picture = np.broadcast_to([image.height, image.width], (len(boxes), 2))
+            sizes = np.concatenate([boxes[:, 2:] - boxes[:, :2], picture], axis=1)
+            self.box_sizes.append(sizes.astype(np.float32))
+
+    def sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Heights and widths of all sound boxes, as shares, and of their images, in pixels."""
+        rows = np.concatenate([np.zeros((0, 4), np.float32), *self.box_sizes])
+        return rows[:, :2], rows[:, 2:]
 
     def boxes_by_class(self) -> dict[int, int]:
         """Number of boxes by label map id, in the order of the ids."""
