@@ -9,20 +9,17 @@
 namespace roadmark {
 namespace cuda {
 
+#ifndef ROADMARK_CUDA_EMULATION  // Which starts kernels in its own way.
 // The last argument of `kernel` and those before it are converted as in a call. An empty grid is no
 // error. What goes wrong while the kernel runs is reported by a later call, as always.
 template <typename... Parameters, typename... Arguments>
 cudaError_t Launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
                    Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return cudaSuccess;
-#ifdef ROADMARK_CUDA_EMULATION
-  (void)stream;
-  emulation::Run(grid, threads, [&] { kernel(static_cast<Parameters>(arguments)...); });
-#else
-  kernel<<<grid, threads, 0, stream> > >(static_cast<Parameters>(arguments)...);
-#endif
+  kernel<<<grid, threads, 0, stream>>>(static_cast<Parameters>(arguments)...);
   return cudaGetLastError();
 }
+#endif
 
 #define ROADMARK_RETURN_IF_ERROR(expression)                \
   do {                                                      \

@@ -73,6 +73,15 @@ T ExchangeAs(T value, unsigned lane) {
 }
 
 }  // namespace emulation
+
+// As in cc/cuda/launch.h.
+template <typename... Parameters, typename... Arguments>
+cudaError_t Launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t,
+                   Arguments... arguments) {
+  emulation::Run(grid, threads, [&] { kernel(static_cast<Parameters>(arguments)...); });
+  return cudaSuccess;
+}
+
 }  // namespace cuda
 }  // namespace roadmark
 
