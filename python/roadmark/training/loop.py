@@ -14,7 +14,13 @@ from roadmark.training import preflight, run_config, schedule
 from roadmark.training.evaluations import Evaluate, Evaluations
 from roadmark.training.interruption import Interruption
 from roadmark.training.options import TrainOptions, TrainResult
-from roadmark.training.recorder import TOTAL_LOSS, NotFiniteError, Recorder
+from roadmark.training.recorder import (
+    DATA_WAIT,
+    STEPS_PER_SECOND,
+    TOTAL_LOSS,
+    NotFiniteError,
+    Recorder,
+)
 from roadmark.training.run_config import RunConfig
 from roadmark.training.run_folder import RunFolder
 
@@ -239,4 +245,7 @@ class _Run:
 
 
 def _note(row: dict[str, float]) -> str:
-    return f"loss {row[TOTAL_LOSS]:.4f}" if row else ""
+    if not row:
+        return ""
+    waiting = row[DATA_WAIT] * row[STEPS_PER_SECOND]
+    return f"loss {row[TOTAL_LOSS]:.4f}, {waiting:.1%} of the time waiting for data"

@@ -108,6 +108,7 @@ def test_a_run_leaves_what_the_other_commands_need(options, whole):
         "label_map.pbtxt",
         "metrics.csv",
         "pipeline.config",
+        "recipe.yaml",
         "tensorboard",
         "versions.json",
     }
