@@ -37,26 +37,55 @@ ROADMARK_INLINE Box CornersOf(const CenterAndSize& c) {
 }
 
 // Faster R-CNN (https://arxiv.org/abs/1506.01497, section 3.1.2): encodings are (ty, tx, th, tw).
+// Its two directions do not meet, so it is written for one of them.
+struct Interval {
+  float low, high;
+};
+
+ROADMARK_INLINE Interval DecodeInterval(float position, float size, const Interval& anchor,
+                                        float position_scale, float size_scale) {
+  const float length = anchor.high - anchor.low;
+  const float center = position / position_scale * length + (anchor.low + length / 2.0f);
+  const float half = Exp(size / size_scale) * length / 2.0f;
+  return {center - half, center + half};
+}
+
 ROADMARK_INLINE Box DecodeFasterRcnn(const float* encoding, const Box& anchor,
                                      const BoxScales& scales) {
-  const CenterAndSize a = CenterAndSizeOf(anchor);
-  return CornersOf(
-      {encoding[0] / scales.y * a.height + a.ycenter, encoding[1] / scales.x * a.width + a.xcenter,
-       Exp(encoding[2] / scales.height) * a.height, Exp(encoding[3] / scales.width) * a.width});
+  const Interval y =
+      DecodeInterval(encoding[0], encoding[2], {anchor.ymin, anchor.ymax}, scales.y, scales.height);
+  const Interval x =
+      DecodeInterval(encoding[1], encoding[3], {anchor.xmin, anchor.xmax}, scales.x, scales.width);
+  return {y.low, x.low, y.high, x.high};
 }
 
 // Keeps division and logarithm finite for boxes and anchors without area.
 constexpr float kBoxEpsilon = 1e-8f;
 
+struct IntervalEncoding {
+  float position, size;
+};
+
+ROADMARK_INLINE IntervalEncoding EncodeInterval(const Interval& box, const Interval& anchor,
+                                                float position_scale, float size_scale) {
+  const float anchor_size = anchor.high - anchor.low, box_size = box.high - box.low;
+  const float shift = (box.low + box_size / 2.0f) - (anchor.low + anchor_size / 2.0f);
+  const float length = anchor_size + kBoxEpsilon;
+  // Targets of training: the bits of the graph that they stand in for.
+  return {shift / length * position_scale,
+          LogAsTensorFlow((box_size + kBoxEpsilon) / length) * size_scale};
+}
+
 ROADMARK_INLINE void EncodeFasterRcnn(const Box& box, const Box& anchor, const BoxScales& scales,
                                       float* encoding) {
-  const CenterAndSize a = CenterAndSizeOf(anchor), b = CenterAndSizeOf(box);
-  const float height = a.height + kBoxEpsilon, width = a.width + kBoxEpsilon;
-  encoding[0] = (b.ycenter - a.ycenter) / height * scales.y;
-  encoding[1] = (b.xcenter - a.xcenter) / width * scales.x;
-  // Targets of training: the bits of the graph that they stand in for.
-  encoding[2] = LogAsTensorFlow((b.height + kBoxEpsilon) / height) * scales.height;
-  encoding[3] = LogAsTensorFlow((b.width + kBoxEpsilon) / width) * scales.width;
+  const IntervalEncoding y =
+      EncodeInterval({box.ymin, box.ymax}, {anchor.ymin, anchor.ymax}, scales.y, scales.height);
+  const IntervalEncoding x =
+      EncodeInterval({box.xmin, box.xmax}, {anchor.xmin, anchor.xmax}, scales.x, scales.width);
+  encoding[0] = y.position;
+  encoding[1] = x.position;
+  encoding[2] = y.size;
+  encoding[3] = x.size;
 }
 
 ROADMARK_INLINE void EncodeKeypoint(const float* keypoint, const Box& anchor,
