@@ -74,9 +74,9 @@ struct DecodeBoxes {
       Split(encodings + 4 * begin, rows, &encoding);
       Split(anchors + 4 * begin, rows, &anchor);
       for (int64_t i = 0; i < 2 * rows; ++i) {
-        const Interval one = DecodeInterval(encoding.first[i], encoding.last[i],
-                                            {anchor.first[i], anchor.last[i]}, factors.first[i],
-                                            factors.last[i]);
+        const Interval one =
+            DecodeInterval(encoding.first[i], encoding.last[i], {anchor.first[i], anchor.last[i]},
+                           factors.first[i], factors.last[i]);
         box.first[i] = one.low;
         box.last[i] = one.high;
       }
