@@ -296,14 +296,13 @@ def _annotate() -> Operation:
     sides = scene["boxes"][:, 2:] - scene["boxes"][:, :2]
     frame_pixels, tag_pixels = 2 * sides.sum() * 4, inputs.OBJECTS * 32 * 150
     why = "each draws in its own lines and letters"
-    counted = "an I420 frame in and out; {} twice converted, texts made beforehand"
+    counted = "both sides: an I420 frame in and out, texts made beforehand; {} converts twice"
     return Operation(
         name="annotate",
         size=f"{inputs.OBJECTS} boxes with tags on a 1080p I420 frame",
         inputs=lambda: scene,
         ours=f"{_NATIVE}:annotating",
         options={
-            "names": names,
             "labels": [f"{names[number - 1]} {score:.0%}" for number, score in found],
         },
         moved=int((frame_pixels + tag_pixels) * 1.5),

@@ -7,7 +7,6 @@ import numpy as np
 
 from roadmark import manifest
 from roadmark.benchmark.inputs import INPUT_SIZE
-from roadmark.detections import Detections
 from roadmark.ops import annotate, box_coder, nms
 from roadmark.ops.matcher import TargetAssigner, TargetAssignment
 from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS, paste_masks, postprocess
@@ -139,11 +138,10 @@ def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     height, width = frame.shape[0] * 2 // 3, frame.shape[1]
     chroma = frame[height:].reshape(2, height // 2, width // 2)
     planes = annotate.Yuv420((frame[:height], *chroma), annotate.BT709)
-    found = Detections(arrays["boxes"], arrays["scores"], arrays["classes"])
-    names = dict(enumerate(options["names"], start=1))
+    boxes, classes, labels = arrays["boxes"], arrays["classes"], options["labels"]
 
     def call() -> np.ndarray:
-        annotate.draw(planes, found, names)
+        annotate.draw_boxes(planes, boxes, classes, labels)
         return frame
 
     return call, _as("frame")
