@@ -1,14 +1,16 @@
-"""COCO metrics of a trained or an exported model.
+"""COCO metrics of a model and an account of its mistakes.
 
     bazel run //python:evaluate -- --model_dir=runs/demo
     bazel run //python:evaluate -- --model=runs/demo/export --eval_subset=200
+    bazel run //python:evaluate -- --detections=yolo.json
 
 Of a run it takes the newest checkpoint (or --checkpoint) and gives the validation losses too; the
 numbers are those of the OD API's own evaluation. Of an exported folder it measures the very path
-that `infer` takes: pre-processing, engine, native post-processing.
+that `infer` takes: pre-processing, engine, native post-processing. A file of detections may come
+from any framework.
 
-It prints tables and writes evaluation.json and TensorBoard scalars into the run's folder:
-`tensorboard --logdir=runs` shows validation and training losses in the same charts.
+It prints tables and writes evaluation.json, detections.json, report.html and TensorBoard scalars
+into the run's folder: `tensorboard --logdir=runs` shows validation and training losses together.
 """
 
 from pathlib import Path
@@ -27,6 +29,9 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the run's own.")
 _MODEL = flags.DEFINE_string("model", None, "An exported folder, instead of a run.")
+_DETECTIONS = flags.DEFINE_string(
+    "detections", None, "A file of detections (COCO JSON), instead of a model."
+)
 _ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto to go by device.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
@@ -36,40 +41,62 @@ _EVAL_RECORDS = flags.DEFINE_string(
 _EVAL_SUBSET = flags.DEFINE_integer(
     "eval_subset", 0, "Evaluate on this many pictures, spread evenly; 0 for all.", lower_bound=0
 )
-_OUT = flags.DEFINE_string("out", None, "Folder for the results. Default: the run's folder.")
+_GROUP_BY = flags.DEFINE_string(
+    "group_by", None, "Regular expression that finds a picture's drive in its name."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
+_OUT = flags.DEFINE_string("out", None, "Folder for the results. Default: the run's or file's.")
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
-    result, out = _of_export() if _MODEL.value is not None else _of_checkpoint()
+    if _DETECTIONS.value is not None:
+        results, out, suffix = _of_detections()
+    elif _MODEL.value is not None:
+        results, out, suffix = _of_export()
+    else:
+        results, out, suffix = _of_checkpoint()
 
-    from roadmark.evaluation import evaluation
-
-    evaluation.print_tables(result)
-    path = out / ("evaluation_export.json" if _MODEL.value is not None else "evaluation.json")
-    scalars = out / "tensorboard" / ("eval_export" if _MODEL.value is not None else "eval")
-    evaluation.write_json(result, path)
-    evaluation.write_scalars(result, scalars)
-    print(f"results: {path}, and for TensorBoard {scalars}")
+    written = results.write(out, suffix, _SEED.value)
+    print(f"results: {', '.join(map(str, written))}")
     return 0
 
 
+def _of_detections():
+    _refuse((_MODEL, _MODEL_DIR, _CONFIG, _CHECKPOINT, _ENGINE, _DEVICE, _PRECISION), _DETECTIONS)
+    from roadmark.evaluation import detections_reading, records
+    from roadmark.evaluation.recording import Recording
+    from roadmark.evaluation.results import Results
+    from roadmark.odapi import label_map
+
+    path, recorded = Path(_DETECTIONS.value), Recording(_GROUP_BY.value)
+    labels = label_map.load(_LABEL_MAP.value or locations.LABEL_MAP)
+    selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
+    print(f"evaluating {path} on {len(selection)} pictures", flush=True)
+    result, notes = detections_reading.evaluate(path, labels, selection, recorded.add)
+    for note in notes:
+        print(note)
+    results = Results(result, recorded, labels.names, selection)
+    return results, Path(_OUT.value or path.parent), "_detections"
+
+
 def _of_export():
-    if any(flag.value is not None for flag in (_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP)):
-        raise UserError(
-            "--model",
-            "found flags of a run beside it",
-            "give an exported folder or a run, not both",
-        )
+    _refuse((_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP), _MODEL)
     from roadmark.evaluation import records
+    from roadmark.evaluation.recording import recording
+    from roadmark.evaluation.results import Results
     from roadmark.inference import evaluate
     from roadmark.inference.detector import Detector
 
     folder = Path(_MODEL.value)
+    out = Path(_OUT.value or folder.parent)
     selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
     detector = Detector.load(folder, _ENGINE.value, _DEVICE.value, _PRECISION.value)
     print(f"evaluating {folder} ({detector.engine}) on {len(selection)} pictures", flush=True)
-    return evaluate.evaluate(folder, detector, selection), Path(_OUT.value or folder.parent)
+    file = out / "detections_export.json"
+    with recording(file, detector.label_map, _GROUP_BY.value) as recorded:
+        result = evaluate.evaluate(folder, detector, selection, recorded.add)
+    return Results(result, recorded, detector.label_map, selection), out, "_export"
 
 
 def _of_checkpoint():
@@ -81,6 +108,8 @@ def _of_checkpoint():
                 "a run's checkpoint takes no such flag",
             )
     from roadmark.evaluation import records
+    from roadmark.evaluation.recording import recording
+    from roadmark.evaluation.results import Results
     from roadmark.inference import checkpoint
     from roadmark.odapi import trained_model
 
@@ -91,7 +120,18 @@ def _of_checkpoint():
     selection = records.select(source, _EVAL_SUBSET.value)
     out = Path(_OUT.value) if _OUT.value is not None else run or model.checkpoint.parent
     print(f"evaluating {model.checkpoint} on {len(selection)} pictures", flush=True)
-    return checkpoint.evaluate(model, selection), out
+    names = model.label_map.names
+    with recording(out / "detections.json", names, _GROUP_BY.value) as recorded:
+        result = checkpoint.evaluate(model, selection, recorded.add)
+    return Results(result, recorded, names, selection), out, ""
+
+
+def _refuse(others: tuple, chosen: flags.FlagHolder) -> None:
+    for flag in others:
+        if flag.present:
+            raise UserError(
+                f"--{chosen.name}", f"found --{flag.name} beside it", "evaluate one thing at a time"
+            )
 
 
 def _run_folder() -> Path | None:
@@ -99,7 +139,9 @@ def _run_folder() -> Path | None:
         return Path(_MODEL_DIR.value)
     if _CONFIG.value is None:
         raise UserError(
-            "command line", "found no model to evaluate", "give --model_dir, --config or --model"
+            "command line",
+            "found nothing to evaluate",
+            "give --model_dir, --config, --model or --detections",
         )
     return None if _CHECKPOINT.value is not None else locations.model_dir(_CONFIG.value)
 

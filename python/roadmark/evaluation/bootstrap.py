@@ -13,7 +13,6 @@ from roadmark.evaluation import average_precision
 from roadmark.evaluation.average_precision import Ranking
 
 _LEVEL = 0.95
-_RESAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +49,9 @@ class Confidence:
     intervals: Mapping[str, Interval]
 
 
-def confidence(rankings: Sequence[Ranking], groups: np.ndarray, unit: str, seed: int) -> Confidence:
+def confidence(
+    rankings: Sequence[Ranking], groups: np.ndarray, unit: str, seed: int, resamples: int
+) -> Confidence:
     """Draws groups of pictures with replacement and computes the metrics of each sample.
 
     Args:
@@ -58,11 +59,12 @@ def confidence(rankings: Sequence[Ranking], groups: np.ndarray, unit: str, seed:
         groups: int `[pictures]`, group of each picture, 0 to the number of groups - 1.
         unit: What a group is, for the reader.
         seed: Same seed, same intervals.
+        resamples: Number of samples.
     """
     units = int(groups.max(initial=-1)) + 1
     generator = np.random.default_rng(seed)
-    samples = np.empty((_RESAMPLES, 2))
-    for number in range(_RESAMPLES if units > 1 else 0):
+    samples = np.empty((resamples, 2))
+    for number in range(resamples if units > 1 else 0):
         drawn = np.bincount(generator.integers(units, size=units), minlength=units)
         values = average_precision.mean(rankings, drawn[groups])
         samples[number] = values.mean(), values[0]
@@ -71,7 +73,7 @@ def confidence(rankings: Sequence[Ranking], groups: np.ndarray, unit: str, seed:
         name: _interval(column, tail) if units > 1 else Interval(float("nan"), float("nan"))
         for name, column in zip(("mAP", "AP50"), samples.T, strict=True)
     }
-    return Confidence(unit, units, _RESAMPLES, seed, _LEVEL, intervals)
+    return Confidence(unit, units, resamples, seed, _LEVEL, intervals)
 
 
 def _interval(values: np.ndarray, tail: float) -> Interval:

@@ -10,7 +10,7 @@ from roadmark.testing.marked_and_found import BOX, FAR, NAMES, picture, random_p
 
 def confidence(pictures, groups, seed=0):
     rankings = [Ranking(matching.match(pictures, NAMES), class_id) for class_id in NAMES]
-    return bootstrap.confidence(rankings, np.array(groups), "drives", seed)
+    return bootstrap.confidence(rankings, np.array(groups), "drives", seed, resamples=200)
 
 
 def test_equal_drives_leave_no_doubt():

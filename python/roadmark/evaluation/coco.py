@@ -8,7 +8,7 @@ metric that no object bears on is -1 there and NaN here.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,30 @@ class CocoEvaluator:
             per_class={kind: self._per_class(*result) for kind, result in results.items()},
         )
 
+    def by_area(self, areas: Mapping[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
+        """Metrics of boxes whose objects have an area between two limits, by name.
+
+        Detections that match no object count only where their own area is between them, too.
+
+        Args:
+            areas: The least and the largest area in square pixels, by name.
+
+        Returns:
+            `AP`, `AP50`, `AR100`, and `objects`, their number without crowds.
+        """
+        precision, recall = self._accumulate(BOXES, areas)
+        rows = {}
+        for index, (name, (low, high)) in enumerate(areas.items(), start=1):
+            rows[name] = {
+                "AP": _mean(precision[:, :, :, index, -1]),
+                "AP50": _mean(precision[_IOU_50, :, :, index, -1]),
+                "AR100": _mean(recall[:, :, index, -1]),
+                "objects": sum(
+                    low <= row["area"] <= high and not row["iscrowd"] for row in self._truth
+                ),
+            }
+        return rows
+
     def _add_truth(self, image_id: int, truth: GroundTruth) -> None:
         masks = _encoded(truth.masks, len(truth.boxes), MASKS in self._iou_types)
         rows = zip(truth.boxes, truth.classes, truth.is_crowd, masks, strict=True)
@@ -127,7 +151,9 @@ class CocoEvaluator:
                 }
             )
 
-    def _accumulate(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    def _accumulate(
+        self, kind: str, areas: Mapping[str, Sequence[float]] = _AREAS
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Precision `[IoU, recall, class, size, limit]` and recall `[IoU, class, size, limit]`."""
         categories = [{"id": key, "name": name} for key, name in self._categories.items()]
         truth = COCO(
@@ -139,7 +165,7 @@ class CocoEvaluator:
             }
         )
         found = truth.loadRes([dict(row) for row in self._found[kind]])
-        evaluation = COCOeval_faster(truth, found, kind, ranges=_AREAS, print_function=_silent)
+        evaluation = COCOeval_faster(truth, found, kind, ranges=areas, print_function=_silent)
         evaluation.evaluate()
         evaluation.accumulate()
         return evaluation.eval["precision"], evaluation.eval["recall"]
@@ -175,10 +201,29 @@ def evaluate(
     Raises:
         ValueError: The two have different lengths, or as `CocoEvaluator.add`.
     """
+    return _filled(ground_truth, detections, categories, iou_types).metrics()
+
+
+def by_area(
+    ground_truth: Iterable[GroundTruth],
+    detections: Iterable[Detections],
+    categories: Mapping[int, str],
+    areas: Mapping[str, tuple[float, float]],
+) -> dict[str, dict[str, float]]:
+    """Metrics of boxes by the area of the objects; see `CocoEvaluator.by_area` and `evaluate`."""
+    return _filled(ground_truth, detections, categories, (BOXES,)).by_area(areas)
+
+
+def _filled(
+    ground_truth: Iterable[GroundTruth],
+    detections: Iterable[Detections],
+    categories: Mapping[int, str],
+    iou_types: Iterable[str],
+) -> CocoEvaluator:
     evaluator = CocoEvaluator(categories, iou_types)
     for truth, found in zip(ground_truth, detections, strict=True):
         evaluator.add(truth, found)
-    return evaluator.metrics()
+    return evaluator
 
 
 def _detections(image_id: int, found: Detections, kind: str) -> list[dict[str, Any]]:

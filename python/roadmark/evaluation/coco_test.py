@@ -140,6 +140,17 @@ def test_masks_are_compared_as_masks():
     assert metrics.summary["segm"]["AP75"] == pytest.approx(0.0)
 
 
+def test_metrics_by_area():
+    limits = {"tiny": (0, 400), "small": (400, 2500), "large": (1e4, 1e10)}
+    metrics = coco.by_area([truth([SMALL, MEDIUM])], [found([MEDIUM_SHIFTED])], NAMES, limits)
+    assert metrics["small"] == pytest.approx(
+        {"AP": 0.2, "AP50": 51 / 101, "AR100": 0.2, "objects": 2}, abs=2e-3
+    ), "limits belong to both sides, as in COCO: 400 is tiny and small"
+    assert metrics["tiny"] == {"AP": 0.0, "AP50": 0.0, "AR100": 0.0, "objects": 1}
+    assert metrics["large"]["objects"] == 0
+    assert math.isnan(metrics["large"]["AP"])
+
+
 def test_equal_boxes_of_different_images_do_not_match():
     metrics = coco.evaluate([truth([MEDIUM]), truth([])], [found([]), found([MEDIUM])], NAMES)
     assert metrics.summary["bbox"]["mAP"] == 0.0

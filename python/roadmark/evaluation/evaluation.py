@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from roadmark import atomic
+from roadmark.evaluation.analysis import Analysis
 from roadmark.evaluation.coco import BOXES, MASKS, CocoMetrics
 
 _TITLES = {BOXES: "boxes", MASKS: "masks"}
@@ -40,16 +41,21 @@ class Evaluation:
     Attributes:
         model: What was evaluated: a checkpoint or an exported folder.
         records: Files that were evaluated on, as the user named them.
-        step: Training step of the weights.
+        step: Training step of the weights; None of a file of detections.
         metrics: See `CocoMetrics`.
         losses: Mean over the pictures of each validation loss, by name; empty for an export.
     """
 
     model: str
     records: str
-    step: int
+    step: int | None
     metrics: CocoMetrics
     losses: Mapping[str, float]
+
+
+def title(evaluation: Evaluation) -> str:
+    """The model and its step, for a heading."""
+    return evaluation.model + ("" if evaluation.step is None else f", step {evaluation.step}")
 
 
 def print_tables(evaluation: Evaluation, console: Console | None = None) -> None:
@@ -57,7 +63,7 @@ def print_tables(evaluation: Evaluation, console: Console | None = None) -> None
     console = console or Console()
     metrics = evaluation.metrics
     console.print(
-        f"{evaluation.model}, step {evaluation.step}: "
+        f"{title(evaluation)}: "
         f"{metrics.images} pictures with {metrics.objects} objects of {evaluation.records}",
         highlight=False,
         soft_wrap=True,
@@ -69,9 +75,27 @@ def print_tables(evaluation: Evaluation, console: Console | None = None) -> None
         console.print(_loss_table(evaluation.losses))
 
 
-def write_json(evaluation: Evaluation, path: str | Path) -> None:
+def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
+    """Prints how sure mAP is, the best threshold of each class, and what mistakes cost."""
+    console = console or Console()
+    found = analysis.confidence
+    interval = found.intervals["mAP"]
+    console.print(
+        f"mAP between {_shown(interval.low)} and {_shown(interval.high)} in {found.level:.0%} of "
+        f"{found.resamples} samples of {found.units} {found.unit}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(_threshold_table(analysis))
+    console.print(_error_table(analysis))
+
+
+def write_json(evaluation: Evaluation, path: str | Path, analysis: Analysis | None = None) -> None:
     """Writes everything as JSON; a metric that no object bears on is null."""
-    content = _without_nan(dataclasses.asdict(evaluation))
+    found = dataclasses.asdict(evaluation)
+    if analysis is not None:
+        found["analysis"] = dataclasses.asdict(analysis)
+    content = _without_nan(found)
     atomic.write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -138,6 +162,28 @@ def _loss_table(losses: Mapping[str, float]) -> Table:
     return table
 
 
+def _threshold_table(analysis: Analysis) -> Table:
+    table = Table(title="the score threshold with the best F1", title_justify="left")
+    table.add_column("class")
+    for column in ("threshold", "precision", "recall", "F1"):
+        table.add_column(column, justify="right")
+    for name, curve in analysis.curves.items():
+        best = curve.best
+        values = (best.threshold, best.precision, best.recall, best.f1)
+        table.add_row(name, *(_shown(value) for value in values))
+    return table
+
+
+def _error_table(analysis: Analysis) -> Table:
+    table = Table(title="kinds of mistakes (TIDE)", title_justify="left")
+    table.add_column("kind")
+    table.add_column("number", justify="right")
+    table.add_column("AP50 lost", justify="right")
+    for kind, count in analysis.errors.counts.items():
+        table.add_row(kind, str(count), _shown(analysis.errors.costs[kind]))
+    return table
+
+
 def _shown(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4f}"
 
@@ -145,4 +191,6 @@ def _shown(value: float) -> str:
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

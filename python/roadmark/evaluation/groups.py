@@ -51,7 +51,8 @@ def group(names: Sequence[str], group_by: str | None) -> tuple[list[str], str]:
     drives = [drive_of(name) for name in names]
     if 1 < len(set(drives)) < len(names):
         return drives, DRIVES
-    return list(names), PICTURES
+    # Numbered, because records made elsewhere may give two pictures one name.
+    return [f"{number} {name}" for number, name in enumerate(names)], PICTURES
 
 
 def numbered(groups: Sequence[str]) -> np.ndarray:

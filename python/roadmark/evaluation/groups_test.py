@@ -24,11 +24,12 @@ def test_the_drive_that_a_name_tells(name, drive):
     ("names", "expression", "expected"),
     [
         (["a_1.jpg", "a_2.jpg", "b_1.jpg"], None, (["a", "a", "b"], "drives")),
-        (["1.jpg", "2.jpg"], None, (["1.jpg", "2.jpg"], "pictures")),
-        (["a_1.jpg", "a_2.jpg"], None, (["a_1.jpg", "a_2.jpg"], "pictures")),
+        (["1.jpg", "2.jpg"], None, (["0 1.jpg", "1 2.jpg"], "pictures")),
+        (["a_1.jpg", "a_2.jpg"], None, (["0 a_1.jpg", "1 a_2.jpg"], "pictures")),
+        (["a.jpg", "a.jpg"], None, (["0 a.jpg", "1 a.jpg"], "pictures")),
         (["x1y.jpg", "x2y.jpg"], r"x(\d)", (["1", "2"], "drives")),
     ],
-    ids=["drives", "numbers alone", "one drive only", "told by the user"],
+    ids=["drives", "numbers alone", "one drive only", "one name twice", "told by the user"],
 )
 def test_group(names, expression, expected):
     assert groups.group(names, expression) == expected

@@ -18,6 +18,9 @@ from roadmark.odapi.label_map import LabelMap
 
 Detect = Callable[[Sequence[np.ndarray]], Sequence[Detections]]
 
+OnPicture = Callable[[AnnotatedImage, GroundTruth, Detections], None]
+"""Is told what each record's picture has marked and what was found in it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
@@ -91,6 +94,7 @@ def evaluate(
     detections: Iterable[Detections],
     label_map: LabelMap,
     with_masks: bool = False,
+    on_picture: OnPicture | None = None,
 ) -> CocoMetrics:
     """COCO metrics of detections on the chosen records, with a progress bar.
 
@@ -99,6 +103,7 @@ def evaluate(
         detections: One per chosen record, in order.
         label_map: The classes that the model knows.
         with_masks: Whether to compare masks too.
+        on_picture: Sees every picture.
 
     Raises:
         UserError: A record is damaged, has a class that the label map lacks or names differently,
@@ -110,7 +115,10 @@ def evaluate(
         for (where, record), found in zip(selection.records(), detections, strict=True):
             image = example.parse(record, where)
             _check_classes(image, where, label_map)
-            evaluator.add(ground_truth(image, where, with_masks), found)
+            truth = ground_truth(image, where, with_masks)
+            evaluator.add(truth, found)
+            if on_picture is not None:
+                on_picture(image, truth, found)
             objects += len(image)
             meter.advance()
     if not objects:

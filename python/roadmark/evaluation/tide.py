@@ -80,6 +80,19 @@ def missed(matches: Matches, kind: np.ndarray) -> np.ndarray:
     )
 
 
+def instead(matches: Matches, kind: np.ndarray) -> dict[int, str]:
+    """What was found at an object in its place: `classification` or `localisation`, by object.
+
+    Args:
+        matches: The evaluation.
+        kind: As `kinds` gives it.
+    """
+    found: dict[int, str] = {}
+    for fault in reversed(_MENDABLE):  # The first of them holds where both occur.
+        found |= dict.fromkeys(_targets(matches, kind, fault)[1].tolist(), fault)
+    return found
+
+
 def split(matches: Matches, categories: Mapping[int, str]) -> ErrorSplit:
     """Counts the mistakes of each kind and says what they cost.
 

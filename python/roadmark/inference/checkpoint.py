@@ -7,23 +7,27 @@ from typing import Any
 from roadmark.detections import Detections
 from roadmark.evaluation import records
 from roadmark.evaluation.evaluation import Evaluation
-from roadmark.evaluation.records import Selection
+from roadmark.evaluation.records import OnPicture, Selection
 from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.odapi.label_map import LabelMap
 from roadmark.odapi.trained_model import TrainedModel
 
 
-def evaluate(model: TrainedModel, selection: Selection) -> Evaluation:
+def evaluate(
+    model: TrainedModel, selection: Selection, on_picture: OnPicture | None = None
+) -> Evaluation:
     """Evaluates a checkpoint on records, as the OD API's own evaluation does.
 
     Args:
         model: As `trained_model.find` gives it.
         selection: As `records.select` gives it.
+        on_picture: Sees every picture.
 
     Raises:
         UserError: The checkpoint is of another model, or as `records.evaluate`.
     """
-    return CheckpointEvaluator(model.config, model.label_map).evaluate(model.checkpoint, selection)
+    evaluator = CheckpointEvaluator(model.config, model.label_map)
+    return evaluator.evaluate(model.checkpoint, selection, on_picture)
 
 
 class CheckpointEvaluator:
@@ -43,7 +47,9 @@ class CheckpointEvaluator:
         self._step = eval_step.EvalStep(config, self._network)
         self._with_masks = pipeline_config.predicts_masks(config)
 
-    def evaluate(self, checkpoint: Path, selection: Selection) -> Evaluation:
+    def evaluate(
+        self, checkpoint: Path, selection: Selection, on_picture: OnPicture | None = None
+    ) -> Evaluation:
         """Evaluates a checkpoint, given by its prefix; see `evaluate`."""
         checkpoints.restore_for_inference(self._network, checkpoint)
         totals: dict[str, float] = {}
@@ -54,7 +60,9 @@ class CheckpointEvaluator:
                     totals[name] = totals.get(name, 0.0) + value
                 yield found
 
-        metrics = records.evaluate(selection, detections(), self._label_map, self._with_masks)
+        metrics = records.evaluate(
+            selection, detections(), self._label_map, self._with_masks, on_picture
+        )
         return Evaluation(
             model=str(checkpoint),
             records=selection.source,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from roadmark.evaluation import records
 from roadmark.evaluation.evaluation import Evaluation
-from roadmark.evaluation.records import Selection
+from roadmark.evaluation.records import OnPicture, Selection
 from roadmark.inference.detector import Detector
 from roadmark.odapi import label_map
 from roadmark.ops.postprocess import MASK_LOGITS
@@ -13,13 +13,19 @@ LABEL_MAP_FILE = "label_map.pbtxt"
 _BATCH_SIZE = 8
 
 
-def evaluate(folder: str | Path, detector: Detector, selection: Selection) -> Evaluation:
+def evaluate(
+    folder: str | Path,
+    detector: Detector,
+    selection: Selection,
+    on_picture: OnPicture | None = None,
+) -> Evaluation:
     """Evaluates an exported model on records.
 
     Args:
         folder: The exported folder.
         detector: Loaded from it.
         selection: As `records.select` gives it.
+        on_picture: Sees every picture.
 
     Raises:
         UserError: As `records.evaluate`.
@@ -31,6 +37,6 @@ def evaluate(folder: str | Path, detector: Detector, selection: Selection) -> Ev
         model=str(folder),
         records=selection.source,
         step=detector.manifest.step,
-        metrics=records.evaluate(selection, detections, names, with_masks),
+        metrics=records.evaluate(selection, detections, names, with_masks, on_picture),
         losses={},
     )

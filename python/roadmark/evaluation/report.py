@@ -1,0 +1,365 @@
+"""An evaluation as one HTML file, without scripts and without anything to load."""
+
+import base64
+import html
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from roadmark import atomic
+from roadmark.evaluation import charts, evaluation, mistake_pictures
+from roadmark.evaluation.analysis import Analysis, Mistake
+from roadmark.evaluation.bootstrap import Interval
+from roadmark.evaluation.charts import Bar, Series
+from roadmark.evaluation.coco import BOXES
+from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.matching import Picture
+from roadmark.evaluation.records import Selection
+from roadmark.evaluation.tide import ErrorSplit
+
+_MOST_LINES = len(charts.COLOURS)
+_MOST_DRIVES = 30
+
+_STYLE = """
+:root { color-scheme: light }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 1200px; padding: 16px; color: #1b1b1b; background: #fff;
+  font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
+h1 { font-size: 22px; margin: 0 0 4px; overflow-wrap: anywhere }
+h2 { font-size: 17px; margin: 28px 0 6px; border-bottom: 1px solid #ccc }
+h3 { font-size: 14px; margin: 0 0 4px }
+p { margin: 4px 0 10px; max-width: 75ch }
+.about { color: #555; overflow-wrap: anywhere }
+.tiles, .charts, .sheet { display: grid; gap: 12px }
+.tiles { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)) }
+.charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 360px), 1fr)) }
+.charts > div { max-width: 560px; min-width: 0 }
+.scroll + .charts, .tiles + p { margin-top: 12px }
+.sheet { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)) }
+.tile { border: 1px solid #ccc; border-radius: 6px; padding: 8px 10px }
+.tile b { display: block; font-size: 24px; font-weight: 600 }
+.tile small { color: #555 }
+svg { display: block; width: 100%; height: auto; font-size: 11px }
+svg text { fill: #333 }
+.legend span { display: inline-block; margin-right: 14px; font-size: 13px }
+.legend i { display: inline-block; width: 11px; height: 11px; margin-right: 5px }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }
+th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #e2e2e2 }
+th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: nowrap }
+th { font-weight: 600 }
+figure { margin: 0; break-inside: avoid }
+figure img { display: block; width: 100%; height: auto; aspect-ratio: 4 / 3; background: #000 }
+figcaption { font-size: 12px; line-height: 1.3; padding-top: 3px; overflow-wrap: anywhere }
+@media print {
+  body { max-width: none; padding: 0; font-size: 11px }
+  .charts > div, .tile, tr { break-inside: avoid }
+  h2 { break-after: avoid }
+  .scroll { overflow: visible }
+  .charts { grid-template-columns: repeat(2, 1fr) }
+  .sheet { grid-template-columns: repeat(4, 1fr) }
+  td, rect, circle, i { print-color-adjust: exact; -webkit-print-color-adjust: exact }
+}
+"""
+
+
+def write(
+    found: Evaluation,
+    analysis: Analysis,
+    pictures: Sequence[Picture],
+    selection: Selection,
+    path: Path,
+) -> None:
+    """Writes the report; pictures of mistakes are part of it.
+
+    Args:
+        found: COCO's metrics.
+        analysis: The rest.
+        pictures: The evaluation's.
+        selection: The evaluation's records, in the order of `pictures`.
+        path: The .html file.
+
+    Raises:
+        UserError: A record is damaged or its picture cannot be decoded.
+    """
+    sections = [
+        _head(found, analysis),
+        _coco(found),
+        _classes(found, analysis),
+        _errors(analysis.errors),
+        _confusion(analysis),
+        _where(analysis),
+        _calibration(analysis),
+        _sheet(
+            "False positives",
+            "Detections that no object of their class is at (IoU 0.5), the highest score first.",
+            analysis.false_positives,
+            pictures,
+            selection,
+        ),
+        _sheet(
+            "Misses",
+            "Objects that are not found at the best threshold of their class, the largest first.",
+            analysis.misses,
+            pictures,
+            selection,
+        ),
+    ]
+    title = html.escape(evaluation.title(found))
+    text = (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<link rel="icon" href="data:,">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(sections)
+        + "\n</body>\n</html>\n"
+    )
+    atomic.write_text(path, text)
+
+
+def _head(found: Evaluation, analysis: Analysis) -> str:
+    summary, sure = found.metrics.summary[BOXES], analysis.confidence
+    tiles = [
+        ("mAP", summary["mAP"], _between(sure.intervals["mAP"])),
+        ("AP50", summary["AP50"], _between(sure.intervals["AP50"])),
+        ("AP75", summary["AP75"], "boxes that fit closely"),
+        ("AR100", summary["AR100"], "found, at any score"),
+        ("ECE", analysis.calibration.expected_error, "error of the scores"),
+    ]
+    shown = "".join(
+        f'<div class="tile">{name}<b>{_number(value)}</b><small>{note}</small></div>'
+        for name, value, note in tiles
+    )
+    doubt = "" if sure.units >= 10 else ", too few to trust the interval"
+    return (
+        f"<h1>{html.escape(evaluation.title(found))}</h1>"
+        f'<p class="about">{found.metrics.images} pictures with {found.metrics.objects} objects of '
+        f"{html.escape(found.records)}</p>"
+        f'<div class="tiles">{shown}</div>'
+        f"<p>Intervals hold {sure.level:.0%} of {sure.resamples} samples, drawn from {sure.units} "
+        f"{sure.unit}{doubt}: on other pictures of the kind, expect values in them.</p>"
+    )
+
+
+def _coco(found: Evaluation) -> str:
+    kinds = found.metrics.summary
+    heads = ["", *({"bbox": "boxes", "segm": "masks"}[kind] for kind in kinds)]
+    rows = [
+        [name, *(_number(summary[name], 4) for summary in kinds.values())]
+        for name in evaluation.SUMMARY_METRICS
+    ]
+    parts = [_table(heads, rows)]
+    if found.losses:
+        losses = [[name, _number(value, 4)] for name, value in found.losses.items()]
+        parts.append(_table(["validation loss", "mean"], losses))
+    return f'<h2>COCO metrics</h2><div class="charts">{"".join(map(_boxed, parts))}</div>'
+
+
+def _classes(found: Evaluation, analysis: Analysis) -> str:
+    per_class = found.metrics.per_class[BOXES]
+    rows = []
+    for name, curve in analysis.curves.items():
+        row, best = per_class[name], curve.best
+        values = (row["AP"], row["AP50"], best.threshold, best.precision, best.recall, best.f1)
+        rows.append([name, str(row["objects"]), *(_number(value) for value in values)])
+    heads = ["class", "objects", "AP", "AP50", "best threshold", "precision", "recall", "F1"]
+    most = sorted(analysis.curves, key=lambda name: -per_class[name]["objects"])[:_MOST_LINES]
+    shown = {name: analysis.curves[name] for name in most}
+    precision = [
+        Series(
+            name,
+            list(zip(curve.recall, curve.precision, strict=True)),
+            (curve.best.recall, curve.best.precision),
+        )
+        for name, curve in shown.items()
+    ]
+    f1 = [
+        Series(
+            name,
+            [(number / 100, value) for number, value in enumerate(curve.f1)],
+            (curve.best.threshold, curve.best.f1),
+        )
+        for name, curve in shown.items()
+    ]
+    some = "" if len(most) == len(rows) else f" Lines: the {len(most)} classes with most objects."
+    return (
+        "<h2>Classes and score thresholds</h2>"
+        "<p>At an IoU of 0.5. A dot is the threshold with the highest F1: take it for "
+        f"<code>infer --score_threshold</code>.{some}</p>"
+        f'<div class="scroll">{_table(heads, rows)}</div><div class="charts">'
+        + _boxed(charts.lines("precision over recall", "recall", "precision", precision))
+        + _boxed(charts.lines("F1 over score threshold", "score threshold", "F1", f1))
+        + "</div>"
+    )
+
+
+def _errors(errors: ErrorSplit) -> str:
+    explained = {
+        "classification": "right place, wrong class",
+        "localisation": "right class, IoU 0.1 to 0.5",
+        "both": "wrong class and IoU 0.1 to 0.5",
+        "duplicate": "found a second time",
+        "background": "nothing is there",
+        "missed": "not found at all",
+    }
+    order = sorted(errors.costs, key=lambda kind: -errors.costs[kind])
+    bars = [Bar(kind, errors.costs[kind], _number(errors.costs[kind])) for kind in order]
+    rows = [
+        [kind, explained[kind], str(errors.counts[kind]), _number(errors.costs[kind], 4)]
+        for kind in order
+    ]
+    return (
+        "<h2>What goes wrong</h2>"
+        f"<p>How much AP50 (now {_number(errors.AP50)}) would rise if one kind of mistake were "
+        "mended (TIDE, Bolya et al. 2020). Numbers are at any score, so most are of very low "
+        "score and cost little. All false positives together cost "
+        f"{_number(errors.false_positives_cost)}, all objects without a detection "
+        f"{_number(errors.false_negatives_cost)}.</p>"
+        '<div class="charts">'
+        + _boxed(charts.bars("AP50 lost by kind of mistake", bars, 1))
+        + _boxed(_table(["kind", "meaning", "number", "AP50 lost"], rows))
+        + "</div>"
+    )
+
+
+def _confusion(analysis: Analysis) -> str:
+    found = analysis.confusion
+    cells = []
+    for name, counts in zip(found.classes, found.counts, strict=True):
+        total = sum(counts)
+        row = "".join(_shaded(count, total) for count in counts)
+        cells.append(f"<tr><td>{html.escape(name)}</td>{row}</tr>")
+    heads = "".join(f"<th>{html.escape(name)}</th>" for name in ["marked \\ found", *found.classes])
+    return (
+        "<h2>Which class is taken for which</h2>"
+        "<p>At the best threshold of each class and an IoU of 0.5. The last column holds objects "
+        "that are missed, the last row detections where nothing is. The shade is the share of the "
+        "row.</p>"
+        f'<div class="scroll"><table><tr>{heads}</tr>{"".join(cells)}</table></div>'
+    )
+
+
+def _where(analysis: Analysis) -> str:
+    bars = [
+        Bar(name, row["AP50"], f"{_number(row['AP50'])} of {row['objects']}")
+        for name, row in analysis.sizes.items()
+    ]
+    sizes = [
+        [name, str(row["objects"]), *(_number(row[key]) for key in ("AP", "AP50", "AR100"))]
+        for name, row in analysis.sizes.items()
+    ]
+    text = (
+        "<h2>Where it goes wrong</h2>"
+        "<p>By size: the side, in pixels of the picture, of a square as large as the box.</p>"
+        '<div class="charts">'
+        + _boxed(charts.bars("AP50 by size", bars, whole=1.0))
+        + _boxed(_table(["size", "objects", "AP", "AP50", "AR100"], sizes))
+        + "</div>"
+    )
+    if not analysis.drives:
+        return text + "<p>The pictures' names tell no drives (<code>--group_by</code> can).</p>"
+    drives = [
+        [row.name, str(row.pictures), str(row.objects), _number(row.mAP), _number(row.AP50)]
+        for row in analysis.drives[:_MOST_DRIVES]
+    ]
+    more = len(analysis.drives) - len(drives)
+    rest = f" {more} better ones are in the JSON file." if more else ""
+    return f"{text}<p>By drive, the worst first.{rest}</p>" + _boxed(
+        _table(["drive", "pictures", "objects", "mAP", "AP50"], drives)
+    )
+
+
+def _calibration(analysis: Analysis) -> str:
+    bins = analysis.calibration.bins
+    points = [(part.score, part.precision) for part in bins if part.count]
+    rows = [
+        [
+            f"{number / 10:.1f}-{number / 10 + 0.1:.1f}",
+            str(part.count),
+            _number(part.score),
+            _number(part.precision),
+        ]
+        for number, part in enumerate(bins)
+    ]
+    return (
+        "<h2>Can scores be believed?</h2>"
+        "<p>Of the detections of one score, how many are right at an IoU of 0.5. Below the dashed "
+        "line the model is too sure of itself, above it too modest. ECE is the mean distance, "
+        f"{_number(analysis.calibration.expected_error)}.</p>"
+        '<div class="charts">'
+        + _boxed(
+            charts.lines(
+                "precision over score",
+                "mean score",
+                "precision",
+                [Series("precision", points)],
+                diagonal=True,
+                dots=True,
+            )
+        )
+        + _boxed(_table(["score", "detections", "mean score", "precision"], rows))
+        + "</div>"
+    )
+
+
+def _sheet(
+    heading: str,
+    text: str,
+    mistakes: Sequence[Mistake],
+    pictures: Sequence[Picture],
+    selection: Selection,
+) -> str:
+    files = mistake_pictures.jpegs(mistakes, pictures, selection)
+    figures = [
+        f'<figure><img alt="" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">'
+        f"<figcaption>{_caption(mistake)}</figcaption></figure>"
+        for mistake, data in zip(mistakes, files, strict=True)
+    ]
+    mistake_colour = _css(mistake_pictures.MISTAKE_COLOUR)
+    marked_colour = _css(mistake_pictures.MARKED_COLOUR)
+    legend = (
+        f'<p class="legend"><span><i style="background:{mistake_colour}"></i>the mistake</span>'
+        f'<span><i style="background:{marked_colour}"></i>what is marked</span></p>'
+    )
+    body = legend + f'<div class="sheet">{"".join(figures)}</div>' if figures else "<p>None.</p>"
+    return f"<h2>{heading}</h2><p>{text} Two of a picture at most.</p>{body}"
+
+
+def _caption(mistake: Mistake) -> str:
+    score = "" if math.isnan(mistake.score) else f" {mistake.score:.2f}"
+    ymin, xmin, ymax, xmax = mistake.box
+    return (
+        f"<b>{html.escape(mistake.class_name)}{score}</b>, {mistake.kind}, "
+        f"{xmax - xmin:.0f} × {ymax - ymin:.0f} px<br>{html.escape(mistake.picture)}"
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    first = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
+    others = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f"<table><tr>{first}</tr>{others}</table>"
+
+
+def _boxed(content: str) -> str:
+    return f'<div class="scroll">{content}</div>'
+
+
+def _shaded(count: int, total: int) -> str:
+    share = count / total if total else 0.0
+    return f'<td style="background:rgba(0,114,178,{0.6 * share:.2f})">{count}</td>'
+
+
+def _between(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return "no interval"
+    return f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return f"rgb{colour}"

@@ -1,0 +1,163 @@
+"""The report and its pictures, on records of coloured rectangles."""
+
+import base64
+import dataclasses
+import html.parser
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from roadmark.data import example
+from roadmark.detections import Detections
+from roadmark.evaluation import analysis, mistake_pictures, records, report
+from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.recording import Recording
+from roadmark.evaluation.results import Results
+from roadmark.odapi.label_map import LabelMap
+from roadmark.testing import small_records
+
+NAMES = {1: "vehicle", 2: "<b>pedestrian", 3: "cyclist"}
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(html.parser.HTMLParser):
+    """Tags that open and close in order, and what they refer to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.references, self.text = [], [], [], ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.references += [value for key, value in attributes if key in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def evaluated(folder, change=lambda image: image):
+    """Four pictures: the objects found in every other one, and a false positive in each."""
+    small_records.write(folder, 4, shards=1, change=change)
+    selection, recorded = records.select(str(folder / "train-*")), Recording()
+
+    def detections():
+        for number, (where, data) in enumerate(selection.records()):
+            image = example.parse(data, where)
+            boxes = image.boxes_in_pixels[: len(image) * (number % 2)]
+            wrong = np.float32([[0, 0, 9, 9]])
+            yield Detections(
+                np.concatenate([boxes, wrong]),
+                np.append(np.full(len(boxes), 0.75), 0.5).astype(np.float32),
+                np.append(image.class_ids[: len(boxes)], 3).astype(np.int32),
+            )
+
+    metrics = records.evaluate(
+        selection, detections(), LabelMap.of(small_records.NAMES), on_picture=recorded.add
+    )
+    return Evaluation("runs/a&b", selection.source, 7, metrics, {"total": 1.5}), recorded, selection
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("here")
+    result, recorded, selection = evaluated(
+        folder / "records", lambda image: dataclasses.replace(image, filename="<i>x.png")
+    )
+    per_class = dict(zip(NAMES.values(), result.metrics.per_class["bbox"].values(), strict=True))
+    metrics = dataclasses.replace(result.metrics, per_class={"bbox": per_class})
+    result = dataclasses.replace(result, metrics=metrics)
+    found = analysis.analyse(recorded.pictures, NAMES, resamples=5)
+    report.write(result, found, recorded.pictures, selection, folder / "report.html")
+    return (folder / "report.html").read_text(encoding="utf-8"), found
+
+
+def test_the_page_is_whole_and_loads_nothing(written):
+    text, _ = written
+    page = Page(text)
+    assert page.open == []
+    assert "script" not in page.tags
+    assert page.references
+    assert all(reference.startswith("data:") for reference in page.references)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_names_are_shown_as_they_are(written):
+    page = Page(written[0])
+    assert "runs/a&b, step 7" in page.text
+    assert "<b>pedestrian" in page.text
+    assert "<i>x.png" in page.text
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "COCO metrics",
+        "Classes and score thresholds",
+        "What goes wrong",
+        "Which class is taken for which",
+        "Where it goes wrong",
+        "Can scores be believed?",
+        "False positives",
+        "Misses",
+    ],
+)
+def test_sections(written, heading):
+    assert f"<h2>{heading}</h2>" in written[0]
+
+
+def test_numbers_are_the_analysis(written):
+    text, found = written
+    page = Page(text).text
+    assert f"{found.confidence.intervals['mAP'].low:.3f} to" in page
+    assert f"{found.errors.costs['missed']:.4f}" in page
+    assert f"{found.calibration.expected_error:.3f}" in page
+    assert "nan" not in page
+
+
+def test_every_mistake_has_its_picture(written):
+    text, found = written
+    pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", text)
+    assert len(pictures) == len(found.false_positives) + len(found.misses) > 5
+    for encoded in pictures:
+        pixels = cv2.imdecode(np.frombuffer(base64.b64decode(encoded), np.uint8), cv2.IMREAD_COLOR)
+        assert pixels.shape == (240, 320, 3)
+
+
+def test_a_cut_shows_the_mistake_and_what_is_marked(tmp_path):
+    _, recorded, selection = evaluated(tmp_path)
+    found = analysis.analyse(recorded.pictures, small_records.NAMES, resamples=5)
+    mistake = dataclasses.replace(found.false_positives[0], number=2, box=[20, 22, 44, 42])
+    (jpeg,) = mistake_pictures.jpegs([mistake], recorded.pictures, selection)
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
+    # The picture of 64 px stands in the middle of 160 x 120 px, twice as large.
+    top, left = 120 + 2 * (20 - 32), 160 + 2 * (22 - 32)
+    edge = pixels[top, left + 10 : left + 30].mean(axis=0)
+    assert np.abs(edge - mistake_pictures.MISTAKE_COLOUR).max() < 60
+    assert pixels[:40].max() < 40, "black where the picture ends"
+
+
+def test_results_are_files_and_tables(tmp_path, capsys):
+    result, recorded, selection = evaluated(tmp_path / "records")
+    results = Results(
+        dataclasses.replace(result, step=None), recorded, small_records.NAMES, selection
+    )
+    written = results.write(tmp_path / "out", "_detections", seed=0)
+    assert sorted((tmp_path / "out").iterdir()) == sorted(written)
+    assert [path.name for path in written] == [
+        "evaluation_detections.json",
+        "report_detections.html",
+    ]
+    assert "AP50 lost" in capsys.readouterr().out

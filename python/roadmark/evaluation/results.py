@@ -1,0 +1,49 @@
+"""All that an evaluation leaves: tables on the terminal, and its files."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from roadmark.evaluation import analysis, evaluation, report
+from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.recording import Recording
+from roadmark.evaluation.records import Selection
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What was evaluated and what came out.
+
+    Attributes:
+        evaluation: COCO's metrics.
+        recorded: What was marked and found in each chosen record's picture.
+        names: Class name by label map id.
+        selection: The records.
+    """
+
+    evaluation: Evaluation
+    recorded: Recording
+    names: Mapping[int, str]
+    selection: Selection
+
+    def write(self, out: Path, suffix: str, seed: int) -> list[Path]:
+        """Prints tables and writes JSON, the report and TensorBoard scalars.
+
+        Args:
+            out: Folder for the files.
+            suffix: Goes to their names, as in `evaluation_export.json`.
+            seed: As `analysis.analyse` takes it.
+
+        Returns:
+            What was written.
+        """
+        found = analysis.analyse(self.recorded.pictures, self.names, self.recorded.group_by, seed)
+        evaluation.print_tables(self.evaluation)
+        evaluation.print_analysis(found)
+        written = [out / f"evaluation{suffix}.json", out / f"report{suffix}.html"]
+        evaluation.write_json(self.evaluation, written[0], found)
+        report.write(self.evaluation, found, self.recorded.pictures, self.selection, written[1])
+        if self.evaluation.step is not None:
+            written.append(out / "tensorboard" / f"eval{suffix}")
+            evaluation.write_scalars(self.evaluation, written[-1])
+        return written
