@@ -15,11 +15,35 @@ struct MixRow {
                            const uint8_t* ink) {
     uint8_t samples[kChannels];
     for (int c = 0; c < kChannels; ++c) samples[c] = ink[c];
-    for (int64_t i = 0; i < count; ++i) {
+    const auto mix = [&](int64_t i) ROADMARK_INLINED {
       for (int c = 0; c < kChannels; ++c) {
         row[i * kChannels + c] = Mix(row[i * kChannels + c], samples[c], alphas[i]);
       }
+    };
+    int64_t i = 0;
+    if constexpr (kChannels == 1) {
+      // Rows of tags are short: what remains of widest registers would be most of them.
+      constexpr int64_t kWidest = 64;
+      for (; i + kWidest <= count; i += kWidest) {
+        for (int64_t k = i; k < i + kWidest; ++k) mix(k);
+      }
+      for (; i + 8 <= count; i += 8) MixEight(row + i, alphas + i, samples[0]);
     }
+    for (; i < count; ++i) mix(i);
+  }
+
+ private:
+  ROADMARK_KERNEL void MixEight(uint8_t* __restrict row, const uint8_t* __restrict alphas,
+                                uint8_t ink) {
+    typedef uint8_t Bytes __attribute__((vector_size(8)));
+    typedef uint16_t Words __attribute__((vector_size(16)));
+    Bytes values, of_values;
+    std::memcpy(&values, row, sizeof(values));
+    std::memcpy(&of_values, alphas, sizeof(of_values));
+    const Words mixed = MixWords(__builtin_convertvector(values, Words), Words{} + uint16_t{ink},
+                                 __builtin_convertvector(of_values, Words));
+    values = __builtin_convertvector(mixed, Bytes);
+    std::memcpy(row, &values, sizeof(values));
   }
 };
 

@@ -10,11 +10,17 @@
 
 namespace roadmark {
 
-// (value * (255 - alpha) + ink * alpha) / 255, rounded; all of it fits into 16 bits.
+// (value * (255 - alpha) + ink * alpha) / 255, rounded; all of it fits into the 16 bits of a Word,
+// or of each of a vector of them.
+template <typename Word>
+ROADMARK_INLINE Word MixWords(Word value, Word ink, Word alpha) {
+  const auto sum = static_cast<Word>(static_cast<Word>(value * (255 - alpha)) +
+                                     static_cast<Word>(ink * alpha) + 128);
+  return static_cast<Word>(static_cast<Word>(sum + (sum >> 8)) >> 8);
+}
+
 ROADMARK_INLINE uint8_t Mix(uint8_t value, uint8_t ink, uint8_t alpha) {
-  const auto sum = static_cast<uint16_t>(static_cast<uint16_t>(value * (255 - alpha)) +
-                                         static_cast<uint16_t>(ink * alpha) + 128);
-  return static_cast<uint8_t>(static_cast<uint16_t>(sum + (sum >> 8)) >> 8);
+  return static_cast<uint8_t>(MixWords<uint16_t>(value, ink, alpha));
 }
 
 // Of the four pixels under a chroma sample. At an odd edge those that the picture has count twice,
