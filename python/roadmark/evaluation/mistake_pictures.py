@@ -47,14 +47,11 @@ def jpegs(
 
 def _cut(pixels: np.ndarray, mistake: Mistake, marked: np.ndarray) -> bytes:
     box = np.array(mistake.box)
-    width = max(
-        _LEAST_WIDTH,
-        _SURROUNDINGS * (box[3] - box[1]),
-        _SURROUNDINGS * (box[2] - box[0]) * _WIDTH / _HEIGHT,
-    )
+    size = np.array(pixels.shape[:2])
+    wanted = _width_around(_SURROUNDINGS * (box[2:] - box[:2]))
+    width = max(_LEAST_WIDTH, min(wanted, _width_around(size)))
     scale = _WIDTH / width
     half = np.array([_HEIGHT, _WIDTH]) / scale / 2
-    size = np.array(pixels.shape[:2])
     # Inside the picture; where the cut is larger, what lies outside is black.
     middle = size / 2
     centre = np.clip(
@@ -72,6 +69,11 @@ def _cut(pixels: np.ndarray, mistake: Mistake, marked: np.ndarray) -> bytes:
     _frame(small, _moved(box, move), MISTAKE_COLOUR, 2)
     bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+
+
+def _width_around(sides: np.ndarray) -> float:
+    """Width of the smallest cut that holds this height and width."""
+    return max(sides[1], sides[0] * _WIDTH / _HEIGHT)
 
 
 def _interpolation(scale: float) -> int:

@@ -48,13 +48,17 @@ table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabula
 th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #e2e2e2 }
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: nowrap }
 th { font-weight: 600 }
+code { white-space: nowrap }
 figure { margin: 0; break-inside: avoid }
 figure img { display: block; width: 100%; height: auto; aspect-ratio: 4 / 3; background: #000 }
 figcaption { font-size: 12px; line-height: 1.3; padding-top: 3px; overflow-wrap: anywhere }
+@media (max-width: 500px) { table { font-size: 13px } th, td { padding: 3px 6px } }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px }
   .charts > div, .tile, tr { break-inside: avoid }
-  h2 { break-after: avoid }
+  h2, .legend { break-after: avoid }
+  table { font-size: 10px }
+  th, td { padding: 2px 6px }
   .scroll { overflow: visible }
   .charts { grid-template-columns: repeat(2, 1fr) }
   .sheet { grid-template-columns: repeat(4, 1fr) }
