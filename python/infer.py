@@ -16,7 +16,7 @@ An interrupted run goes on where it stopped when the same command is given with 
 docs/infer.md tells the rest.
 """
 
-from collections import Counter
+import dataclasses
 from pathlib import Path
 
 from absl import flags
@@ -31,11 +31,10 @@ from roadmark.video import (
     annotate_video,
     codecs,
     frame_detector,
+    request,
     timecode,
+    tracking,
 )
-from roadmark.video.annotate_images import find_images
-from roadmark.video.reader import VideoReader
-from roadmark.video.writer import check_output
 
 _VIDEO = flags.DEFINE_string("video", None, "Video to annotate: a file, URL or camera device.")
 _IMAGES = flags.DEFINE_string("images", None, "Picture, or folder of pictures, to annotate.")
@@ -50,7 +49,7 @@ _ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto t
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Processor threads of the model; 0 for all.", 0)
-_DETECTIONS = flags.DEFINE_enum("detections", "json", ["json", "jsonl", "csv"], "Their format.")
+_DETECTIONS = flags.DEFINE_enum("detections", "json", list(request.FORMATS), "Their format.")
 _STRIDE = flags.DEFINE_integer("stride", 1, "Look at every such frame; others show the last.", 1)
 _START = flags.DEFINE_string("start", "0", "Where to begin in the video: seconds, or 1:30.")
 _END = flags.DEFINE_string("end", None, "Where to end in the video: seconds, or 1:30.")
@@ -59,91 +58,74 @@ _CODEC = flags.DEFINE_enum("codec", "auto", ["auto", *codecs.ENCODERS], "Codec o
 _SHOW_FPS = flags.DEFINE_bool("show_fps", False, "Show the speed of the work in the picture.")
 _GIF = flags.DEFINE_bool("gif", False, "Also write a small looping NAME.gif of the result.")
 _CROPS = flags.DEFINE_bool("save_crops", False, "Also write each object's picture: NAME.crops.")
+_TRACK = flags.DEFINE_bool("track", False, "Follow objects: ids that stay, and trails.")
+_COUNT_LINE = flags.DEFINE_string(
+    "count_line", None, "Count what crosses the line from x1,y1 to x2,y2, in pixels; tracks too."
+)
 _RESUME = flags.DEFINE_bool("resume", False, "Go on with the interrupted run of this command.")
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
-    source = _VIDEO.value or _IMAGES.value
-    span = _span()
-    out = _check(source, span)
+    options = _options()
+    wanted = request.Request(
+        _VIDEO.value,
+        _IMAGES.value,
+        _OUT.value,
+        _DETECTIONS.value,
+        _CODEC.value,
+        options.span,
+        is_tracked=options.tracker is not None,
+    )
+    wanted.check()
     folder = Path(_MODEL.value) if _MODEL.value else locations.newest_export()
     description = manifest.load(folder)
     names = description.names()
-    wanted = frame_detector.class_ids(names, _CLASSES.value)
+    classes = frame_detector.class_ids(names, _CLASSES.value)
     from roadmark.inference.detector import Detector
 
     model = Detector.load(
         folder, _ENGINE.value, _DEVICE.value, _PRECISION.value, _THREADS.value, description
     )
     print(f"model: {folder} ({model.engine})", flush=True)
-    look = ByModel(model, _SCORE_THRESHOLD.value, wanted)
-    listing = out.with_suffix(f".{_DETECTIONS.value}")
-    if _VIDEO.value:
-        result = annotate_video(source, out, look, names, listing, _options(out, span, look))
+    threshold, out, listing = _SCORE_THRESHOLD.value, wanted.output, wanted.listing
+    if wanted.video:
+        # A tracker goes on with objects that are hardly seen.
+        weakest = threshold if options.tracker is None else min(tracking.WEAK, threshold)
+        look = ByModel(model, weakest, classes)
+        options = dataclasses.replace(
+            options,
+            crops=out.with_suffix(".crops") if _CROPS.value else None,
+            gif=out.with_suffix(".gif") if _GIF.value else None,
+            model=f"{look.identity}, {threshold}",
+        )
+        result = annotate_video(wanted.video, out, look, names, listing, options)
         result.print_to_terminal(out)
     else:
-        if Path(source).is_dir():
-            listing = out / f"detections.{_DETECTIONS.value}"
-        result = annotate_images(source, out, look.detect, names, listing, _BATCH_SIZE.value)
+        look = ByModel(model, threshold, classes)
+        result = annotate_images(wanted.images, out, look.detect, names, listing, _BATCH_SIZE.value)
         print(f"{out}: {result.images} pictures")
-    print(f"{listing}: {_summary(result.objects)}")
+    print(f"{listing}: {request.summary(result.objects, threshold)}")
     return 0
 
 
-def _check(source: str | None, span: Span) -> Path:
-    """Looks at the source and where the result will be, before a model is loaded."""
-    if bool(_VIDEO.value) == bool(_IMAGES.value) or source is None:
-        found = "both --video and --images" if _VIDEO.value else "neither --video nor --images"
-        raise UserError("command line", f"found {found}", "give one of the two; see --help")
-    path = Path(source)
-    if path.name == "test.mp4" and not path.exists():
-        cure = "make it, and a model, with: bazel run //python:demo"
-        raise UserError(path, "no such video", cure)
-    out = Path(_OUT.value or _default_out(path.resolve()))
-    if _VIDEO.value:
-        check_output(out, _CODEC.value)
-        VideoReader(source, span=span).close()
-    else:
-        find_images(path, out)
-    return out
-
-
-def _default_out(source: Path) -> str:
-    if _VIDEO.value:
-        return f"{source.stem}.annotated.mp4"
-    if source.is_dir():
-        return f"{source.name}.annotated"
-    return f"{source.stem}.annotated{source.suffix}"
-
-
-def _span() -> Span:
+def _options() -> VideoOptions:
     end = None if _END.value is None else timecode.seconds("--end", _END.value)
     span = Span(timecode.seconds("--start", _START.value), end, _MAX_FPS.value)
     if end is not None and end <= span.start_s:
         raise UserError("--end", f"found {_END.value}, which is not after --start", "end later")
-    return span
-
-
-def _options(out: Path, span: Span, look: ByModel) -> VideoOptions:
+    line = tracking.CountLine.parse(_COUNT_LINE.value) if _COUNT_LINE.value else None
+    is_tracked = _TRACK.value or line is not None
     return VideoOptions(
         batch_size=_BATCH_SIZE.value,
         stride=_STRIDE.value,
         span=span,
         codec=_CODEC.value,
         show_fps=_SHOW_FPS.value,
-        crops=out.with_suffix(".crops") if _CROPS.value else None,
-        gif=out.with_suffix(".gif") if _GIF.value else None,
+        tracker=tracking.Tracker(_SCORE_THRESHOLD.value) if is_tracked else None,
+        count_line=line,
         resume=_RESUME.value,
-        model=look.identity,
     )
-
-
-def _summary(objects: Counter[str]) -> str:
-    if not objects:
-        return f"nothing scored above {_SCORE_THRESHOLD.value:g}; try a lower --score_threshold"
-    parts = ", ".join(f"{count} {name}" for name, count in objects.most_common())
-    return f"{objects.total()} detections ({parts})"
 
 
 if __name__ == "__main__":

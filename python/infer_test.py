@@ -38,6 +38,9 @@ def folder(tmp_path_factory):
         (["--video=street.mp4", "--start=1:2:3:4"], "--start: found '1:2:3:4'; give seconds"),
         (["--video=street.mp4", "--start=5"], "--start: found 5 s, street.mp4 has 0.10 s"),
         (["--video=street.mp4", "--start=0.05", "--end=0.01"], "which is not after --start"),
+        (["--video=street.mp4", "--count_line=5,5,5,5"], "--count_line: found '5,5,5,5'; give two"),
+        (["--video=street.mp4", "--detections=mot"], "found mot, which lists tracks; add --track"),
+        (["--images=pictures", "--detections=jsonl"], "found jsonl, which is of videos"),
         (["--video=http://127.0.0.1:1/a.mp4"], "http://127.0.0.1:1/a.mp4: cannot be opened"),
     ],
 )

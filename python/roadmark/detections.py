@@ -16,7 +16,7 @@ class Detections:
         scores: float32 `[N]`, between 0 and 1.
         classes: int32 `[N]`, ids of the label map (1 and up).
         masks: bool `[N, height, width]` over the original image, or None.
-        track_ids: int32 `[N]`, or None when nothing was tracked.
+        track_ids: int32 `[N]`, 0 for an object not yet tracked; None when nothing was tracked.
         attributes: Further values per object: name to array of length N.
 
     Raises:

@@ -77,7 +77,8 @@ def _annotation(detections: Detections, index: int, exact: bool) -> dict[str, An
     if detections.masks is not None:
         mask = detections.masks[index]
         annotation |= {"segmentation": _run_lengths(mask), "area": int(mask.sum())}
-    if detections.track_ids is not None:
+    # 0 is an object that is not tracked yet.
+    if detections.track_ids is not None and detections.track_ids[index]:
         annotation["track_id"] = int(detections.track_ids[index])
     return annotation
 

@@ -194,7 +194,10 @@ def _labels(detections: Detections, names: Mapping[int, str]) -> list[str]:
     shown = [class_name(names, class_id) for class_id in detections.classes.tolist()]
     if detections.track_ids is not None:
         tracks = detections.track_ids.tolist()
-        shown = [f"{name} #{track}" for name, track in zip(shown, tracks, strict=True)]
+        # 0 is an object that is not tracked yet.
+        shown = [
+            f"{name} #{track}" if track else name for name, track in zip(shown, tracks, strict=True)
+        ]
     scores = detections.scores.tolist()
     return [f"{name} {score:.0%}" for name, score in zip(shown, scores, strict=True)]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from rich.console import Console
 
 from roadmark.detections import Detections
@@ -33,6 +34,7 @@ from roadmark.video.pipeline import Pipeline, Stage
 from roadmark.video.reader import Frame, VideoReader
 from roadmark.video.speed import Speed
 from roadmark.video.speed_tag import SpeedTag
+from roadmark.video.tracking import CountLine, Tracker
 from roadmark.video.writer import VideoWriter, check_output
 
 # Frames under way: enough for every stage to have work, few enough for 4K (12 MB each).
@@ -52,6 +54,7 @@ class VideoResult:
         seconds: Wall time from the first frame to the verified file.
         first_frame_s: Wall time from the call to the first frame that the encoder has taken.
         speed: What took how long.
+        crossed: How many objects have crossed the line, by direction, if there is one.
     """
 
     frames: int
@@ -61,6 +64,7 @@ class VideoResult:
     seconds: float
     first_frame_s: float
     speed: Speed
+    crossed: Mapping[str, int]
 
     def print_to_terminal(self, out: Path) -> None:
         """Prints what was written, what took how long and what a faster run needs."""
@@ -71,6 +75,9 @@ class VideoResult:
         damage = "".join(f", {count} {what}" for count, what in counts if count)
         Console(highlight=False).print(self.speed.to_table())
         print(f"{self.speed.fps:.1f} frames/s; bottleneck: {self.speed.bottleneck}")
+        if self.crossed:
+            ways = ", ".join(f"{count} {way}" for way, count in self.crossed.items())
+            print(f"crossed the line: {ways}")
         print(f"{out}: {self.frames} frames in {self.seconds:.1f} s{damage}")
 
 
@@ -96,7 +103,7 @@ def annotate_video(
         out: The file to write: .mp4, .mov, .mkv or .webm. It appears complete and verified.
         detector: Finds the objects in a batch of frames.
         names: Class name by id.
-        detections: Also writes all detections here, .json or .csv (see `DetectionsFile`), or
+        detections: Also writes all detections here: .json, .csv or .txt (see `DetectionsFile`), or
             .jsonl (see `Journal`).
         options: Choices.
         report: Takes notices for the user.
@@ -134,12 +141,16 @@ def annotate_video(
                 stack.enter_context(writer)
                 files = [stack.enter_context(DetectionsFile(t, names)) for t in temporary[1:]]
                 meter = stack.enter_context(track("annotating", reader.info.frames, "frames"))
-                looking = _Looking(detector, options.stride, known)
-                drawing = _Drawing(names, options.crops, SpeedTag() if options.show_fps else None)
+                looking = _Looking(
+                    detector, options.stride, known, options.tracker, options.count_line
+                )
+                tag = SpeedTag() if options.show_fps else None
+                drawing = _Drawing(names, options.crops, tag, options.count_line)
                 writing = _Writing(reader, names, writer, journal, files, meter, pool)
                 speed = _run(reader, looking, drawing, writing, options.batch_size)
+                crossed = {} if options.count_line is None else options.count_line.by_class()
                 for file in files:
-                    file.describe({"speed": speed.to_dict()})
+                    file.describe({"speed": speed.to_dict(), "crossed_the_line": crossed})
                 _require_whole(reader, out)
             writer.verify(out)
     if options.gif is not None:
@@ -152,7 +163,25 @@ def annotate_video(
         time.monotonic() - begin,
         writing.first_frame_at - called,
         speed,
+        {} if options.count_line is None else options.count_line.counts,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What a frame shows.
+
+    Attributes:
+        found: The objects.
+        trails: Where each of them was; None when nothing is tracked.
+        counts: How many have crossed the line so far, if there is one.
+        is_new: Whether all this is of this very frame, and not of one before.
+    """
+
+    found: Detections
+    trails: Sequence[np.ndarray] | None = None
+    counts: dict[str, int] | None = None
+    is_new: bool = True
 
 
 @dataclasses.dataclass
@@ -164,16 +193,14 @@ class _Batch:
         looked_at: The frames that the detector is given.
         inputs: Of the detector.
         outputs: Of the detector.
-        found: What each frame shows.
-        is_new: Whether it was found in this very frame, and not in one before.
+        shown: What each frame shows.
     """
 
     items: list[Frame | av.Packet] = dataclasses.field(default_factory=list)
     looked_at: Sequence[Frame] = ()
     inputs: Any = None
     outputs: Any = None
-    found: list[Detections] = dataclasses.field(default_factory=list)
-    is_new: list[bool] = dataclasses.field(default_factory=list)
+    shown: list["_Shown"] = dataclasses.field(default_factory=list)
 
     @property
     def frames(self) -> list[Frame]:
@@ -220,12 +247,16 @@ class _Looking:
         detector: Looks at frames.
         stride: At every such frame.
         known: What was found before, by frame; the detector need not look there.
+        tracker: Follows the objects, if wanted.
+        count_line: Counts those that cross it, if wanted.
     """
 
     detector: FrameDetector
     stride: int
     known: Mapping[int, Detections]
-    _last: Detections = dataclasses.field(default_factory=Detections.empty)
+    tracker: Tracker | None
+    count_line: CountLine | None
+    _last: _Shown = dataclasses.field(default_factory=lambda: _Shown(Detections.empty()))
 
     def preprocess(self, batch: _Batch) -> _Batch:
         batch.looked_at = [
@@ -249,11 +280,20 @@ class _Looking:
             found = dict(zip((one.index for one in batch.looked_at), results, strict=True))
         for frame in batch.frames:
             new = found.get(frame.index, self.known.get(frame.index))
-            self._last = self._last if new is None else new
-            batch.found.append(self._last)
-            batch.is_new.append(new is not None)
+            if new is not None:
+                self._last = self._follow(new, frame.time_s)
+            batch.shown.append(dataclasses.replace(self._last, is_new=new is not None))
         batch.inputs = batch.outputs = None
         return batch
+
+    def _follow(self, found: Detections, time_s: float) -> _Shown:
+        if self.tracker is None:
+            return _Shown(found)
+        tracked = self.tracker.update(found, time_s)
+        if self.count_line is None:
+            return _Shown(tracked.detections, tracked.trails)
+        self.count_line.update(tracked.detections)
+        return _Shown(tracked.detections, tracked.trails, self.count_line.counts)
 
 
 @dataclasses.dataclass
@@ -264,19 +304,23 @@ class _Drawing:
         names: Class name by id.
         crops: Where pictures of the objects go, if anywhere.
         speed: Shows the speed, if wanted.
+        count_line: Is shown, if there is one.
     """
 
     names: Mapping[int, str]
     crops: Path | None
     speed: SpeedTag | None
+    count_line: CountLine | None
 
     def draw(self, batch: _Batch) -> _Batch:
-        for frame, found, is_new in zip(batch.frames, batch.found, batch.is_new, strict=True):
-            if self.crops is not None and is_new and len(found):
-                crops.save(self.crops, frame.index, frame.image, found, self.names)
+        for frame, shown in zip(batch.frames, batch.shown, strict=True):
+            if self.crops is not None and shown.is_new and len(shown.found):
+                crops.save(self.crops, frame.index, frame.image, shown.found, self.names)
             planes, colour = yuv_frame.planes(frame.yuv), frame.colour
             picture = annotate.Yuv420(planes, colour.luma_weights, colour.full_range)
-            annotate.draw(picture, found, self.names)
+            annotate.draw(picture, shown.found, self.names, shown.trails)
+            if self.count_line is not None and shown.counts is not None:
+                self.count_line.draw(picture, shown.counts)
             if self.speed is not None:
                 self.speed.draw(picture)
         return batch
@@ -297,20 +341,21 @@ class _Writing:
     first_frame_at: float = 0.0
 
     def write(self, batch: _Batch) -> None:
-        found = iter(zip(batch.found, batch.is_new, strict=True))
+        shown = iter(batch.shown)
         for item in batch.items:
             if isinstance(item, Frame):
-                self._add(item, *next(found))
+                self._add(item, next(shown))
             else:
                 self.writer.copy_sound(item, self.reader.start_of(item.stream))
 
-    def _add(self, frame: Frame, found: Detections, is_new: bool) -> None:
+    def _add(self, frame: Frame, shown: _Shown) -> None:
         self.writer.write(frame.yuv, frame.pts)
         self.first_frame_at = self.first_frame_at or time.monotonic()
         self.pool.give_back(frame.yuv)
         self.meter.advance()
-        if not is_new:
+        if not shown.is_new:
             return
+        found = shown.found
         self.journal.add(frame.index, frame.time_s, found)
         for file in self.files:
             file.add(self.reader.path.name, frame.size, found, frame.index, frame.time_s)

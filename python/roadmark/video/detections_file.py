@@ -21,25 +21,27 @@ _COLUMNS = (
     "ymin",
     "xmax",
     "ymax",
+    "track_id",
 )
+_UNTRACKED = 0
 
 
 class DetectionsFile:
     """A file of detections; a context manager. Memory does not grow with what is added.
 
     JSON is that of `DetectionsJson`, of a video with one image per frame, which has `frame_index`
-    and `time_s`; `info` holds what `describe` was given. CSV has one row per object.
+    and `time_s`; `info` holds what `describe` was given. CSV has one row per object. Text is MOT
+    Challenge's, one row per tracked object: frame (from 1), id, left, top, width, height, score,
+    class, -1, -1 (Milan et al. 2016, arXiv:1603.00831).
 
     Args:
-        path: Where to write; the suffix, .json or .csv, chooses the format.
+        path: Where to write; the suffix, .json, .csv or .txt, chooses the format.
         names: Class name by id.
     """
 
     def __init__(self, path: Path, names: Mapping[int, str]) -> None:
-        is_csv = path.suffix == ".csv"
-        self._rows: _CsvRows | DetectionsJson = (_CsvRows if is_csv else DetectionsJson)(
-            path, names
-        )
+        kind = {".csv": _CsvRows, ".txt": _MotRows}.get(path.suffix, DetectionsJson)
+        self._rows: _CsvRows | _MotRows | DetectionsJson = kind(path, names)
 
     def __enter__(self) -> "DetectionsFile":
         return self
@@ -88,8 +90,12 @@ class _CsvRows:
         self._writer.writeheader()
 
     def add(self, image: dict[str, Any], detections: Detections) -> None:
-        for box, score, class_id in zip(
-            detections.boxes, detections.scores, detections.classes, strict=True
+        for box, score, class_id, track in zip(
+            detections.boxes,
+            detections.scores,
+            detections.classes,
+            _track_ids(detections),
+            strict=True,
         ):
             ymin, xmin, ymax, xmax = (_rounded(value) for value in box)
             self._writer.writerow(
@@ -97,10 +103,44 @@ class _CsvRows:
                 | {"category_id": int(class_id), "category": self._names.get(int(class_id), "")}
                 | {"score": _rounded(score, 4)}
                 | {"xmin": xmin, "ymin": ymin, "xmax": xmax, "ymax": ymax}
+                | {"track_id": track or ""}
             )
 
     def close(self) -> None:
         self._file.close()
+
+
+class _MotRows:
+    def __init__(self, path: Path, names: Mapping[int, str]) -> None:
+        del names
+        self.info: dict[str, Any] = {}
+        self._file = path.open("w", encoding="utf-8")
+
+    def add(self, image: dict[str, Any], detections: Detections) -> None:
+        for box, score, class_id, track in zip(
+            detections.boxes,
+            detections.scores,
+            detections.classes,
+            _track_ids(detections),
+            strict=True,
+        ):
+            if track == _UNTRACKED:
+                continue
+            ymin, xmin, ymax, xmax = (float(value) for value in box)
+            place = ",".join(
+                str(_rounded(value)) for value in (xmin, ymin, xmax - xmin, ymax - ymin)
+            )
+            frame = image["frame_index"] + 1
+            self._file.write(f"{frame},{track},{place},{_rounded(score, 4)},{class_id},-1,-1\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _track_ids(detections: Detections) -> list[int]:
+    if detections.track_ids is None:
+        return [_UNTRACKED] * len(detections)
+    return detections.track_ids.tolist()
 
 
 def _rounded(value: float, digits: int = 2) -> float:

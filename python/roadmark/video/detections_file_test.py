@@ -91,4 +91,5 @@ def test_csv_has_a_row_per_object(tmp_path, place, frame, time):
         "ymin": "10.0",
         "xmax": "24.5",
         "ymax": "15.25",
+        "track_id": "",
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from roadmark.video import codecs
 from roadmark.video.reader import WHOLE, Span
+from roadmark.video.tracking import CountLine, Tracker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,8 @@ class VideoOptions:
         show_fps: Shows the speed of the work in a corner of the picture.
         crops: A folder for a picture of each object found, or None.
         gif: A file for a small looping preview, or None.
+        tracker: Follows objects from frame to frame, or None.
+        count_line: Counts objects that cross it, or None; needs a tracker.
         resume: Takes what an interrupted run with the same choices has found, and goes on.
         model: What tells the model and its settings from others; see `resume`.
     """
@@ -31,6 +34,8 @@ class VideoOptions:
     show_fps: bool = False
     crops: Path | None = None
     gif: Path | None = None
+    tracker: Tracker | None = None
+    count_line: CountLine | None = None
     resume: bool = False
     model: str = ""
 

@@ -14,6 +14,7 @@ from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.testing import clips
 from roadmark.video import ByFunction, Span, VideoOptions, annotate_video, codecs
+from roadmark.video.tracking import CountLine, Tracker
 
 _NAMES = {1: "square"}
 
@@ -170,6 +171,37 @@ def test_gif_repeats_and_shows_the_boxes(clip):
         assert gif.info["duration"] == 100
         red, _, blue = gif.convert("RGB").getpixel((1, 72))
     assert blue - red > 30
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_tracked_objects_have_an_id_a_trail_and_are_counted(clip, stride):
+    options = {"tracker": Tracker(0.4), "count_line": CountLine.parse("20,0,20,120")}
+    result = annotate(clip, Looking(), stride=stride, **options)
+    ids = [line["track_ids"] for line in lines(clip)]
+    assert ids == [[0]] + [[1]] * (24 // stride - 1)
+    # The square's middle passes 20 in frame 6, from the right hand of who looks down the line.
+    assert result.crossed == {"to the left": 1, "to the right": 0}
+    last = pictures(clip.with_name("out.mp4"))[-1].astype(int)
+    # The trail leads to where the square stands, on its lower edge.
+    red, _, blue = last[78:82, 30:38].mean(axis=(0, 1))
+    assert blue - red > 40
+
+
+def test_tracks_in_the_format_of_the_mot_challenge(clip):
+    annotate(clip, Looking(), listing="out.txt", tracker=Tracker(0.4))
+    rows = [line.split(",") for line in clip.with_name("out.txt").read_text().splitlines()]
+    assert [row[:2] for row in rows] == [[str(frame), "1"] for frame in range(2, 25)]
+    assert [float(value) for value in rows[0][2:7]] == [2.0, 64.0, 16.0, 16.0, 0.9]
+    assert rows[0][7:] == ["1", "-1", "-1"]
+
+
+def test_tracks_of_a_run_that_was_taken_up_again_are_the_same(clip):
+    annotate(clip, Looking(), tracker=Tracker(0.4))
+    whole = lines(clip)
+    with pytest.raises(KeyboardInterrupt):
+        annotate(clip, Looking(fails_at=15), tracker=Tracker(0.4))
+    annotate(clip, Looking(), tracker=Tracker(0.4), resume=True)
+    assert lines(clip) == whole
 
 
 def test_speed_is_shown_in_the_corner(clip):

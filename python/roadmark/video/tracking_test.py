@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+
+from roadmark.detections import Detections
+from roadmark.errors import UserError
+from roadmark.ops import annotate
+from roadmark.video.tracking import UNTRACKED, CountLine, Tracker
+
+_STEP_S = 1 / 25
+
+
+def found(*corners, scores=None, classes=None):
+    """Objects of 40 x 20 pixels (width, height) with these left upper corners (x, y)."""
+    boxes = np.array([[y, x, y + 20, x + 40] for x, y in corners], np.float32).reshape(-1, 4)
+    count = len(boxes)
+    return Detections(
+        boxes,
+        np.array(scores or [0.9] * count, np.float32),
+        np.array(classes or [1] * count, np.int32),
+    )
+
+
+def follow(frames, tracker=None, step=_STEP_S):
+    tracker = tracker or Tracker(0.4)
+    return [tracker.update(frame, index * step) for index, frame in enumerate(frames)]
+
+
+def test_objects_keep_their_ids_in_whatever_order_they_come():
+    there = [found((3 * i, 10), (300 - 3 * i, 100)) for i in range(20)]
+    swapped = [one.select([1, 0]) if i % 2 else one for i, one in enumerate(there)]
+    seen = follow(swapped)
+    assert seen[0].detections.track_ids.tolist() == [UNTRACKED, UNTRACKED]
+    for index, one in enumerate(seen[2:], 2):
+        left, right = one.detections.track_ids.tolist()[:: -1 if index % 2 else 1]
+        assert (left, right) == (1, 2)
+        np.testing.assert_array_equal(one.detections.boxes, swapped[index].boxes)
+
+
+@pytest.mark.parametrize(("gone", "same"), [(5, True), (60, False)])
+def test_object_that_is_hidden_for_a_moment_keeps_its_id(gone, same):
+    frames = [found((2 * i, 10)) for i in range(10)]
+    frames += [Detections.empty()] * gone
+    frames += [found((2 * i, 10)) for i in range(10 + gone, 20 + gone)]
+    last = follow(frames)[-1].detections.track_ids.tolist()
+    assert (last == [1]) == same
+
+
+def test_weak_detection_goes_on_with_a_track_and_begins_none():
+    frames = [found((2 * i, 10), (200, 100), scores=[0.9, 0.2]) for i in range(5)]
+    frames += [found((2 * i, 10), (200, 100), scores=[0.2, 0.2]) for i in range(5, 10)]
+    assert [one.detections.track_ids.tolist() for one in follow(frames)] == [[UNTRACKED]] + [
+        [1]
+    ] * 9
+
+
+def test_flickering_class_does_not_end_a_track():
+    frames = [found((2 * i, 10), classes=[1 + i % 2]) for i in range(10)]
+    assert follow(frames)[-1].detections.track_ids.tolist() == [1]
+
+
+def test_trails_show_where_an_object_stood_in_the_last_seconds():
+    seen = follow([found((2 * i, 10)) for i in range(200)])
+    assert [len(one.trails[0]) for one in seen[:4]] == [0, 1, 2, 3]
+    trail = seen[-1].trails[0]
+    # Two seconds, the last point now; the middle of the lower edge.
+    assert len(trail) in (50, 51)
+    assert trail[-1].tolist() == [30, 2 * 199 + 20]
+    assert (np.diff(trail[:, 1]) == 2).all()
+
+
+def test_tracks_that_are_gone_are_forgotten():
+    tracker = Tracker(0.4)
+    for index in range(600):
+        # Each object is there for ten frames, far from the one before.
+        tracker.update(found((100 * (index // 10), 10)), index * _STEP_S)
+    assert len(tracker._trails) <= 6
+
+
+def test_nothing_at_all():
+    (seen,) = follow([Detections.empty()])
+    assert len(seen.detections) == 0
+    assert seen.detections.track_ids.dtype == np.int32
+
+
+def crossing(line, steps):
+    tracker = Tracker(0.4)
+    for index, step in enumerate(steps):
+        line.update(tracker.update(found((step, 100), (300, 100)), index * _STEP_S).detections)
+    return line
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "expected"),
+    [
+        ("100,0,100,200", range(0, 200, 4), {"to the left": 1, "to the right": 0}),
+        ("100,200,100,0", range(0, 200, 4), {"to the left": 0, "to the right": 1}),
+        ("100,0,100,200", range(200, 0, -4), {"to the left": 0, "to the right": 1}),
+        ("100,0,100,50", range(0, 200, 4), {"to the left": 0, "to the right": 0}),
+        ("100,0,100,200", range(0, 60, 4), {"to the left": 0, "to the right": 0}),
+    ],
+    ids=["down the picture", "up the picture", "backwards", "beside the line", "not yet there"],
+)
+def test_line_counts_each_object_once_by_direction(text, steps, expected):
+    line = crossing(CountLine.parse(text), steps)
+    assert line.counts == expected
+    crossed = {way: {1: count} if count else {} for way, count in expected.items()}
+    assert line.by_class() == crossed
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "5,5,5,5", "nan,0,1,1"])
+def test_what_is_no_line_is_one_line(text):
+    with pytest.raises(UserError, match=r"--count_line: found .*; give two points in pixels"):
+        CountLine.parse(text)
+
+
+def test_line_and_counts_are_drawn():
+    planes = tuple(np.full(shape, 128, np.uint8) for shape in ((240, 320), (120, 160), (120, 160)))
+    line = CountLine.parse("40,200,280,200")
+    line.draw(annotate.Yuv420(planes, annotate.BT709), {"to the left": 3, "to the right": 0})
+    changed = planes[0] != 128
+    assert changed[200, 45:275].all()
+    assert changed[150:199, 40:200].any()
