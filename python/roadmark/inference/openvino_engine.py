@@ -9,6 +9,7 @@ import numpy as np
 import openvino as ov
 
 from roadmark.errors import UserError
+from roadmark.inference import compiled_models
 from roadmark.inference.engine import AUTO, OPENVINO, RAW_FOLDER, Buffer, Engine
 from roadmark.manifest import Manifest
 
@@ -53,7 +54,12 @@ class OpenVinoEngine(Engine):
             options["INFERENCE_NUM_THREADS"] = threads
         raw = Path(folder) / RAW_FOLDER
         try:
-            model = core.compile_model(core.read_model(raw), "CPU", options)
+            model = compiled_models.load(
+                core,
+                Path(folder),
+                options,
+                lambda: core.compile_model(core.read_model(raw), "CPU", options),
+            )
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(
