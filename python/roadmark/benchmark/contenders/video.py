@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 
 from roadmark.detections import Detections
+from roadmark.inference import openvino_engine  # noqa: F401 - its import is not what is timed
 from roadmark.inference.detector import Detector
 from roadmark.manifest import FIXED_SHAPE, InputSpec
 from roadmark.ops.preprocess import preprocess
