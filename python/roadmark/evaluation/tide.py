@@ -151,22 +151,28 @@ def _mended(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which detections go, which become true, and the classes after that.
 
-    Of several for one object the best becomes true; the others go, and so do those for an object
-    that is found already.
+    An object that is not found yet has one suitor, the best of all detections of both mendable
+    kinds that were meant for it, as in the authors' toolbox. It becomes true; the others go.
     """
     rows, objects = _targets(matches, kind, fault)
-    order = np.argsort(-matches.scores[rows], kind="stable")
-    rows, objects = rows[order], objects[order]
-    first = np.zeros(len(rows), bool)
-    first[np.unique(objects, return_index=True)[1]] = True
-    first &= _undetected(matches)[objects]
+    wins = _undetected(matches)[objects] & (_suitors(matches, kind)[objects] == rows)
     removed = np.zeros(len(kind), bool)
-    removed[rows[~first]] = True
+    removed[rows[~wins]] = True
     mended = np.zeros(len(kind), bool)
-    mended[rows[first]] = True
+    mended[rows[wins]] = True
     classes = matches.classes.copy()
-    classes[rows[first]] = matches.truth_classes[objects[first]]
+    classes[rows[wins]] = matches.truth_classes[objects[wins]]
     return removed, mended, classes
+
+
+def _suitors(matches: Matches, kind: np.ndarray) -> np.ndarray:
+    """The best detection of a mendable kind that was meant for each object, or `NONE`: `[G]`."""
+    rows, objects = np.hstack([_targets(matches, kind, fault) for fault in _MENDABLE])
+    order = np.lexsort((rows, -matches.scores[rows]))
+    best = np.full(len(matches.truth_image), NONE)
+    # The last write holds, so the best comes last.
+    best[objects[order[::-1]]] = rows[order[::-1]]
+    return best
 
 
 class _Ap50:

@@ -1,3 +1,6 @@
+import dataclasses
+
+import numpy as np
 import pytest
 
 from roadmark.evaluation import matching, tide
@@ -69,6 +72,13 @@ NONE_WRONG = dict.fromkeys(tide.KINDS, 0)
             {"localisation": 1.0},
             id="of two badly placed the better becomes right and the other goes",
         ),
+        pytest.param(
+            [(1, BOX)],
+            [(2, 0.9, BOX), (1, 0.8, BARELY)],
+            {"classification": 1, "localisation": 1},
+            {"classification": 1.0},
+            id="of a wrong class and a bad place only the better can become right",
+        ),
     ],
 )
 def test_kinds_and_costs(marked, found, counts, costs):
@@ -100,3 +110,39 @@ def test_every_mistake_is_of_one_kind_and_per_class_adds_up():
     for kind in tide.KINDS:
         assert sum(row[kind] for row in split.per_class.values()) == split.counts[kind]
         assert split.costs[kind] > -1e-12
+
+
+def test_numbers_are_those_of_the_authors_toolbox():
+    """Counts and costs that tidecv 1.0.1 gives for these pictures.
+
+    Equal scores, crowds and classes without objects are left out, because it treats them in ways
+    of its own.
+    """
+    random = np.random.default_rng(0)
+    split = tide.split(
+        matching.match([_comparable(given, random) for given in random_pictures(3)], NAMES), NAMES
+    )
+    assert list(split.counts.values()) == [9, 30, 2, 98, 3, 48]
+    assert pytest.approx(0.45858750451361765, abs=1e-9) == split.AP50
+    assert list(split.costs.values()) == pytest.approx(
+        [
+            0.0289425228855913,
+            0.10552803568837895,
+            0.006756919971862629,
+            0.07180862603672551,
+            0.01383840242081554,
+            0.16845615575554923,
+        ],
+        abs=1e-9,
+    )
+    assert split.false_positives_cost == pytest.approx(0.1899273469715305, abs=1e-9)
+    assert split.false_negatives_cost == pytest.approx(0.24777195970547588, abs=1e-9)
+
+
+def _comparable(given, random):
+    found = given.found.select(given.found.classes != 4)
+    scores = found.scores - random.uniform(0, 0.009, len(found)).astype(np.float32)
+    marked = dataclasses.replace(given.truth, is_crowd=np.zeros(len(given.truth.boxes), bool))
+    return dataclasses.replace(
+        given, truth=marked, found=dataclasses.replace(found, scores=scores.astype(np.float32))
+    )
