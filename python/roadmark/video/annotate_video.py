@@ -133,7 +133,7 @@ def annotate_video(
         detector.warm_up([reader.first_frame] * options.batch_size)
         begin = time.monotonic()
         with (
-            journals.journal(lines, job, keeps_lines) as journal,
+            journals.journal(lines, job, keeps_lines, report) as journal,
             whole_or_partial([out, *listing], report) as temporary,
         ):
             with contextlib.ExitStack() as stack:
@@ -148,9 +148,9 @@ def annotate_video(
                 drawing = _Drawing(names, options.crops, tag, options.count_line)
                 writing = _Writing(reader, names, writer, journal, files, meter, pool)
                 speed = _run(reader, looking, drawing, writing, options.batch_size)
-                crossed = {} if options.count_line is None else options.count_line.by_class()
+                info = {"speed": speed.to_dict()} | _crossed(options.count_line, names)
                 for file in files:
-                    file.describe({"speed": speed.to_dict(), "crossed_the_line": crossed})
+                    file.describe(info)
                 _require_whole(reader, out)
             writer.verify(out)
     if options.gif is not None:
@@ -360,6 +360,17 @@ class _Writing:
         for file in self.files:
             file.add(self.reader.path.name, frame.size, found, frame.index, frame.time_s)
         self.objects.update(annotate.class_name(self.names, id_) for id_ in found.classes)
+
+
+def _crossed(line: CountLine | None, names: Mapping[int, str]) -> dict[str, Any]:
+    """How many of which class have crossed the line, for the file of detections."""
+    if line is None:
+        return {}
+    ways = {
+        way: {annotate.class_name(names, class_id): count for class_id, count in counts.items()}
+        for way, counts in line.by_class().items()
+    }
+    return {"crossed_the_line": ways}
 
 
 def _require_whole(reader: VideoReader, out: Path) -> None:

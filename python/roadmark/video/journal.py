@@ -11,7 +11,7 @@ import numpy as np
 
 from roadmark.detections import Detections
 from roadmark.errors import UserError
-from roadmark.video.partial import partial_path
+from roadmark.video.partial import Report, partial_path, print_report
 
 SUFFIX = ".jsonl"
 
@@ -59,13 +59,16 @@ class Journal:
 
 
 @contextlib.contextmanager
-def journal(final: Path, job: Mapping[str, Any], keep: bool) -> Iterator[Journal]:
+def journal(
+    final: Path, job: Mapping[str, Any], keep: bool, report: Report = print_report
+) -> Iterator[Journal]:
     """A journal that stays, as `NAME.partial.jsonl`, when the block raises.
 
     Args:
         final: The name when the block has ended well.
         job: As for `Journal`.
         keep: Whether it is kept then; else it is removed.
+        report: Hears how to go on when the program is stopped.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     unfinished = partial_path(final)
@@ -77,6 +80,8 @@ def journal(final: Path, job: Mapping[str, Any], keep: bool) -> Iterator[Journal
             lines.close()
         if isinstance(error, OSError) or not lines.frames:
             unfinished.unlink(missing_ok=True)
+        elif not isinstance(error, UserError):
+            report(f"the same command with --resume goes on after {lines.frames} frames")
         raise
     lines.close()
     if keep:

@@ -18,10 +18,15 @@ def found(count, **more):
 
 
 def interrupted(path, frames, job=_JOB):
-    with pytest.raises(KeyboardInterrupt), journal(path, job, keep=True) as lines:
+    heard = []
+    with (
+        pytest.raises(KeyboardInterrupt),
+        journal(path, job, keep=True, report=heard.append) as lines,
+    ):
         for index, detections in frames.items():
             lines.add(index, index / 25, detections)
         raise KeyboardInterrupt
+    return heard
 
 
 def names(folder):
@@ -62,7 +67,8 @@ def test_lines_are_in_the_file_while_it_is_written(tmp_path):
 
 
 def test_line_that_a_kill_has_cut_off_is_left_out(tmp_path):
-    interrupted(tmp_path / "a.jsonl", {index: found(1) for index in range(3)})
+    heard = interrupted(tmp_path / "a.jsonl", {index: found(1) for index in range(3)})
+    assert heard == ["the same command with --resume goes on after 3 frames"]
     partial = tmp_path / "a.partial.jsonl"
     partial.write_text(partial.read_text()[:-20])
     assert sorted(load_interrupted(tmp_path / "a.jsonl", _JOB)) == [0, 1]
@@ -75,7 +81,7 @@ def test_journal_that_is_not_wanted_is_gone_when_all_went_well(tmp_path):
 
 
 def test_journal_without_frames_is_not_kept(tmp_path):
-    interrupted(tmp_path / "a.jsonl", {})
+    assert interrupted(tmp_path / "a.jsonl", {}) == []
     assert names(tmp_path) == []
 
 

@@ -187,6 +187,19 @@ def test_tracked_objects_have_an_id_a_trail_and_are_counted(clip, stride):
     assert blue - red > 40
 
 
+def test_file_of_detections_says_what_took_how_long_and_what_crossed_the_line(clip):
+    options = {"tracker": Tracker(0.4), "count_line": CountLine.parse("20,0,20,120")}
+    result = annotate(clip, Looking(), listing="out.json", **options)
+    written = json.loads(clip.with_name("out.json").read_text())
+    assert written["info"]["crossed_the_line"] == {
+        "to the left": {"square": 1},
+        "to the right": {},
+    }
+    assert written["info"]["speed"]["bottleneck"] == result.speed.bottleneck
+    tracked = [annotation.get("track_id") for annotation in written["annotations"]]
+    assert tracked == [None] + [1] * 23
+
+
 def test_tracks_in_the_format_of_the_mot_challenge(clip):
     annotate(clip, Looking(), listing="out.txt", tracker=Tracker(0.4))
     rows = [line.split(",") for line in clip.with_name("out.txt").read_text().splitlines()]

@@ -146,6 +146,8 @@ class VideoReader:
         try:
             self._stream = _video_stream(self._container, self.path)
             self.sound = tuple(self._container.streams.audio)
+            # Several frames at a time; by itself PyAV has threads share one.
+            self._stream.thread_type = "AUTO"
             self._clock = Clock(self._stream.time_base, self._rate)
             self._seek()
             self._items = self._read()

@@ -141,10 +141,9 @@ class CountLine:
 
     def by_class(self) -> dict[str, dict[int, int]]:
         """How many have crossed so far, by direction and class id."""
-        return {
-            "to the left": dict(self._zone.in_count_per_class),
-            "to the right": dict(self._zone.out_count_per_class),
-        }
+        ways = (self._zone.in_count_per_class, self._zone.out_count_per_class)
+        counts = [{int(class_id): int(n) for class_id, n in way.items()} for way in ways]
+        return dict(zip(self.counts, counts, strict=True))
 
     def update(self, detections: Detections) -> None:
         """Looks at the next frame's tracked objects."""
