@@ -168,7 +168,8 @@ def _classes(found: Evaluation, analysis: Analysis) -> str:
         rows.append([name, str(row["objects"]), *(_number(value) for value in values)])
     heads = ["class", "objects", "AP", "AP50", "best threshold", "precision", "recall", "F1"]
     most = sorted(analysis.curves, key=lambda name: -per_class[name]["objects"])[:_MOST_LINES]
-    shown = {name: analysis.curves[name] for name in most}
+    # In the label map's order, so that colours are the same in every report.
+    shown = {name: curve for name, curve in analysis.curves.items() if name in most}
     precision = [
         Series(
             name,

@@ -3,7 +3,10 @@
 import base64
 import dataclasses
 import html.parser
+import os
 import re
+import shutil
+import subprocess
 
 import cv2
 import numpy as np
@@ -92,6 +95,42 @@ def test_the_page_is_whole_and_loads_nothing(written):
     assert all(reference.startswith("data:") for reference in page.references)
     assert "url(" not in text
     assert "@import" not in text
+
+
+def test_a_browser_has_nothing_to_complain_of(written, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium on the PATH; get it with: apt-get install chromium")
+    good, bad = tmp_path / "good.html", tmp_path / "bad.html"
+    good.write_text(written[0])
+    bad.write_text(written[0] + '<script>console.error("heard")</script>')
+    assert _console(browser, good, tmp_path) == []
+    assert len(_console(browser, bad, tmp_path)) == 1, "complaints must be heard at all"
+
+
+def _console(browser, page, home):
+    """What the browser's console says while it opens a page and takes a picture of it."""
+    picture = page.with_suffix(".png")
+    answer = subprocess.run(
+        [
+            browser,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--window-size=390,2000",
+            f"--user-data-dir={home}",
+            f"--screenshot={picture}",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=os.environ | {"HOME": str(home)},
+    )
+    assert cv2.imread(str(picture)).std() > 10, "an empty page"
+    return [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]
 
 
 def test_names_are_shown_as_they_are(written):
