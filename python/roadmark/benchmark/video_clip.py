@@ -11,6 +11,7 @@ from roadmark.data import synthetic_clip
 _SEED = 11
 _RENDERED_S = 4.0
 _RATE = 30
+_BT601 = 6  # As ITU-T H.273 numbers it.
 # What both sides of every ratio encode with.
 ENCODER_OPTIONS = {"preset": "veryfast", "crf": "23"}
 
@@ -35,6 +36,8 @@ def make(folder: Path, frames: int, width: int, height: int) -> Path:
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=_RATE, options=ENCODER_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        # Said, so that both sides see the same colours: OpenCV takes all video for BT.601.
+        stream.codec_context.colorspace = _BT601
         for index in range(frames):
             picture = pictures[index % len(pictures)]
             picture.pts, picture.time_base = index, Fraction(1, _RATE)

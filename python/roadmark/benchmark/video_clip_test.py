@@ -9,6 +9,7 @@ def test_clip_has_the_frames_and_size_asked_for_and_is_made_once(tmp_path, monke
     with av.open(str(path)) as container:
         frames = [(frame.width, frame.height, frame.pts) for frame in container.decode(video=0)]
         assert container.streams.video[0].average_rate == 30
+        assert container.streams.video[0].codec_context.colorspace == 6
     assert len(frames) == 12
     assert {size[:2] for size in frames} == {(320, 180)}
     made = path.stat().st_mtime_ns
