@@ -67,7 +67,7 @@ def run(options: DemoOptions) -> int:
     if trained.exit_code:
         print(f"stopped at step {trained.step}; repeat the command to go on from there")
         return trained.exit_code
-    results = _use(options.run, records, clip)
+    results = _use(options.run, records, clip, options.seed)
     _show(records, results)
     print(f"done in {time.monotonic() - begin:.0f} s")
     return 0
@@ -99,10 +99,11 @@ def _train(options: DemoOptions, records: Path) -> TrainResult:
     )
 
 
-def _use(run_folder: Path, records: Path, clip: Path) -> _Results:
+def _use(run_folder: Path, records: Path, clip: Path, seed: int) -> _Results:
     from roadmark.demo import contact_sheet
-    from roadmark.evaluation import evaluation
     from roadmark.evaluation import records as evaluation_records
+    from roadmark.evaluation.recording import recording
+    from roadmark.evaluation.results import Results
     from roadmark.export import exporter
     from roadmark.inference import checkpoint
     from roadmark.inference.detector import Detector
@@ -110,13 +111,13 @@ def _use(run_folder: Path, records: Path, clip: Path) -> _Results:
     from roadmark.video import ByModel, VideoOptions, annotate_video
 
     unseen = str(records / Path(locations.EVAL_RECORDS).name)
-    metrics, sheet = run_folder / "evaluation.json", run_folder / "contact_sheet.jpg"
-    annotated = run_folder / "test.annotated.mp4"
+    sheet, annotated = run_folder / "contact_sheet.jpg", run_folder / "test.annotated.mp4"
     model = trained_model.find(run_folder)
     with _step(3, "evaluate on scenes that training has not seen (evaluate)"):
-        found = checkpoint.evaluate(model, evaluation_records.select(unseen))
-        evaluation.write_json(found, metrics)
-        evaluation.write_scalars(found, run_folder / "tensorboard" / "eval")
+        selection, names = evaluation_records.select(unseen), model.label_map.names
+        with recording(run_folder / "detections.json", names) as recorded:
+            found = checkpoint.evaluate(model, selection, recorded.add)
+        metrics, report, _ = Results(found, recorded, names, selection).write(run_folder, "", seed)
     with _step(4, "export (export)"):
         exported = exporter.export(model, locations.export_dir(run_folder))
         detector = Detector.load(exported.folder)
@@ -137,6 +138,7 @@ def _use(run_folder: Path, records: Path, clip: Path) -> _Results:
         "annotated clip": annotated,
         "contact sheet": sheet,
         "metrics": metrics,
+        "report": report,
         "exported model": exported.folder,
         "run folder": run_folder,
     }
@@ -144,10 +146,7 @@ def _use(run_folder: Path, records: Path, clip: Path) -> _Results:
 
 
 def _show(records: Path, results: _Results) -> None:
-    from roadmark.evaluation import evaluation
-
     print(f"\n{(records / materials.CARD_TEXT).read_text(encoding='utf-8')}")
-    evaluation.print_tables(results.evaluation)
     scores = results.evaluation.metrics.summary[BOXES]
     print(f"\nmAP@0.5 {scores['AP50']:.3f}, mAP {scores['mAP']:.3f} on unseen scenes")
     for what, place in results.places.items():
