@@ -4,24 +4,20 @@ import collections
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 from rich.console import Console
 
-from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.ops import annotate
-from roadmark.progress import Meter, track
-from roadmark.video import crops, gif_preview, yuv_frame
+from roadmark.progress import track
+from roadmark.video import crops, gif_preview
 from roadmark.video import journal as journals
 from roadmark.video.detections_file import DetectionsFile
 from roadmark.video.frame_detector import FrameDetector
 from roadmark.video.frame_pool import FramePool
-from roadmark.video.journal import Journal
 from roadmark.video.options import DEFAULTS, VideoOptions
 from roadmark.video.partial import (
     Report,
@@ -34,7 +30,8 @@ from roadmark.video.pipeline import Pipeline, Stage
 from roadmark.video.reader import Frame, VideoReader
 from roadmark.video.speed import Speed
 from roadmark.video.speed_tag import SpeedTag
-from roadmark.video.tracking import CountLine, Tracker
+from roadmark.video.stages import Batch, Drawing, Looking, Writing
+from roadmark.video.tracking import CountLine
 from roadmark.video.writer import VideoWriter, check_output
 
 # Frames under way: enough for every stage to have work, few enough for 4K (12 MB each).
@@ -141,12 +138,12 @@ def annotate_video(
                 stack.enter_context(writer)
                 files = [stack.enter_context(DetectionsFile(t, names)) for t in temporary[1:]]
                 meter = stack.enter_context(track("annotating", reader.info.frames, "frames"))
-                looking = _Looking(
+                looking = Looking(
                     detector, options.stride, known, options.tracker, options.count_line
                 )
                 tag = SpeedTag() if options.show_fps else None
-                drawing = _Drawing(names, options.crops, tag, options.count_line)
-                writing = _Writing(reader, names, writer, journal, files, meter, pool)
+                drawing = Drawing(names, options.crops, tag, options.count_line)
+                writing = Writing(reader, names, writer, journal, files, meter, pool)
                 speed = _run(reader, looking, drawing, writing, options.batch_size)
                 info = {"speed": speed.to_dict()} | _crossed(options.count_line, names)
                 for file in files:
@@ -167,65 +164,22 @@ def annotate_video(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Shown:
-    """What a frame shows.
-
-    Attributes:
-        found: The objects.
-        trails: Where each of them was; None when nothing is tracked.
-        counts: How many have crossed the line so far, if there is one.
-        is_new: Whether all this is of this very frame, and not of one before.
-    """
-
-    found: Detections
-    trails: Sequence[np.ndarray] | None = None
-    counts: dict[str, int] | None = None
-    is_new: bool = True
-
-
-@dataclasses.dataclass
-class _Batch:
-    """Frames that go through the stages together, and the sound between them.
-
-    Attributes:
-        items: Frames and packets of sound, in the order of the source.
-        looked_at: The frames that the detector is given.
-        inputs: Of the detector.
-        outputs: Of the detector.
-        shown: What each frame shows.
-    """
-
-    items: list[Frame | av.Packet] = dataclasses.field(default_factory=list)
-    looked_at: Sequence[Frame] = ()
-    inputs: Any = None
-    outputs: Any = None
-    shown: list["_Shown"] = dataclasses.field(default_factory=list)
-
-    @property
-    def frames(self) -> list[Frame]:
-        return [item for item in self.items if isinstance(item, Frame)]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-
-def _batches(reader: VideoReader, size: int) -> Iterator[_Batch]:
-    batch = _Batch()
+def _batches(reader: VideoReader, size: int) -> Iterator[Batch]:
+    batch = Batch()
     for item in reader:
         batch.items.append(item)
         if isinstance(item, Frame) and len(batch) == size:
             yield batch
-            batch = _Batch()
+            batch = Batch()
     if batch.items:
         yield batch
 
 
 def _run(
     reader: VideoReader,
-    looking: "_Looking",
-    drawing: "_Drawing",
-    writing: "_Writing",
+    looking: Looking,
+    drawing: Drawing,
+    writing: Writing,
     batch_size: int,
 ) -> Speed:
     stages = (
@@ -237,129 +191,6 @@ def _run(
     )
     in_flight = max(_LEAST_BATCHES_IN_FLIGHT, _FRAMES_IN_FLIGHT // batch_size)
     return Pipeline("decode", stages, in_flight).run(_batches(reader, batch_size))
-
-
-@dataclasses.dataclass
-class _Looking:
-    """The stages that find objects.
-
-    Attributes:
-        detector: Looks at frames.
-        stride: At every such frame.
-        known: What was found before, by frame; the detector need not look there.
-        tracker: Follows the objects, if wanted.
-        count_line: Counts those that cross it, if wanted.
-    """
-
-    detector: FrameDetector
-    stride: int
-    known: Mapping[int, Detections]
-    tracker: Tracker | None
-    count_line: CountLine | None
-    _last: _Shown = dataclasses.field(default_factory=lambda: _Shown(Detections.empty()))
-
-    def preprocess(self, batch: _Batch) -> _Batch:
-        batch.looked_at = [
-            frame
-            for frame in batch.frames
-            if frame.index % self.stride == 0 and frame.index not in self.known
-        ]
-        if batch.looked_at:
-            batch.inputs = self.detector.preprocess(batch.looked_at)
-        return batch
-
-    def infer(self, batch: _Batch) -> _Batch:
-        if batch.looked_at:
-            batch.outputs = self.detector.infer(batch.inputs)
-        return batch
-
-    def postprocess(self, batch: _Batch) -> _Batch:
-        found: dict[int, Detections] = {}
-        if batch.looked_at:
-            results = self.detector.postprocess(batch.inputs, batch.outputs)
-            found = dict(zip((one.index for one in batch.looked_at), results, strict=True))
-        for frame in batch.frames:
-            new = found.get(frame.index, self.known.get(frame.index))
-            if new is not None:
-                self._last = self._follow(new, frame.time_s)
-            batch.shown.append(dataclasses.replace(self._last, is_new=new is not None))
-        batch.inputs = batch.outputs = None
-        return batch
-
-    def _follow(self, found: Detections, time_s: float) -> _Shown:
-        if self.tracker is None:
-            return _Shown(found)
-        tracked = self.tracker.update(found, time_s)
-        if self.count_line is None:
-            return _Shown(tracked.detections, tracked.trails)
-        self.count_line.update(tracked.detections)
-        return _Shown(tracked.detections, tracked.trails, self.count_line.counts)
-
-
-@dataclasses.dataclass
-class _Drawing:
-    """The stage that draws.
-
-    Attributes:
-        names: Class name by id.
-        crops: Where pictures of the objects go, if anywhere.
-        speed: Shows the speed, if wanted.
-        count_line: Is shown, if there is one.
-    """
-
-    names: Mapping[int, str]
-    crops: Path | None
-    speed: SpeedTag | None
-    count_line: CountLine | None
-
-    def draw(self, batch: _Batch) -> _Batch:
-        for frame, shown in zip(batch.frames, batch.shown, strict=True):
-            if self.crops is not None and shown.is_new and len(shown.found):
-                crops.save(self.crops, frame.index, frame.image, shown.found, self.names)
-            planes, colour = yuv_frame.planes(frame.yuv), frame.colour
-            picture = annotate.Yuv420(planes, colour.luma_weights, colour.full_range)
-            annotate.draw(picture, shown.found, self.names, shown.trails)
-            if self.count_line is not None and shown.counts is not None:
-                self.count_line.draw(picture, shown.counts)
-            if self.speed is not None:
-                self.speed.draw(picture)
-        return batch
-
-
-@dataclasses.dataclass
-class _Writing:
-    """The stage that writes, and where the frames of one video go."""
-
-    reader: VideoReader
-    names: Mapping[int, str]
-    writer: VideoWriter
-    journal: Journal
-    files: list[DetectionsFile]
-    meter: Meter
-    pool: FramePool
-    objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    first_frame_at: float = 0.0
-
-    def write(self, batch: _Batch) -> None:
-        shown = iter(batch.shown)
-        for item in batch.items:
-            if isinstance(item, Frame):
-                self._add(item, next(shown))
-            else:
-                self.writer.copy_sound(item, self.reader.start_of(item.stream))
-
-    def _add(self, frame: Frame, shown: _Shown) -> None:
-        self.writer.write(frame.yuv, frame.pts)
-        self.first_frame_at = self.first_frame_at or time.monotonic()
-        self.pool.give_back(frame.yuv)
-        self.meter.advance()
-        if not shown.is_new:
-            return
-        found = shown.found
-        self.journal.add(frame.index, frame.time_s, found)
-        for file in self.files:
-            file.add(self.reader.path.name, frame.size, found, frame.index, frame.time_s)
-        self.objects.update(annotate.class_name(self.names, id_) for id_ in found.classes)
 
 
 def _crossed(line: CountLine | None, names: Mapping[int, str]) -> dict[str, Any]:
