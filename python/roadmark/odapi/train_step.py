@@ -124,8 +124,9 @@ class TrainStep:
 
     def _replica_step(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
         _set_training(self._model, True)
-        losses, gradients = self._gradients(features, labels)
-        variables = self._trained_variables()
+        losses, found = self._gradients(features, labels)
+        trained = self._trained_variables()
+        gradients, variables = list(found.values()), [trained[number] for number in found]
         norm = tf.linalg.global_norm(gradients)
         limit = self._train_config.gradient_clipping_by_norm
         if limit > 0:
@@ -133,8 +134,11 @@ class TrainStep:
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return losses | {GRADIENT_NORM: norm}
 
-    def _gradients(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], list]:
-        """Losses of a batch and their gradients: of its parts, averaged."""
+    def _gradients(self, features: Any, labels: Any) -> tuple[dict, dict[int, tf.Tensor]]:
+        """Losses of a batch and their gradients, of its parts averaged, by number of the variable.
+
+        The loss does not depend on every variable: EfficientDet has some that it never uses.
+        """
         if self._parts == 1:
             return self._part_gradients(features, labels)
         features, labels = tf.nest.map_structure(self._in_parts, (features, labels))
@@ -157,14 +161,18 @@ class TrainStep:
     def _in_parts(self, value: tf.Tensor) -> tf.Tensor:
         return tf.reshape(value, [self._parts, value.shape[0] // self._parts, *value.shape[1:]])
 
-    def _part_gradients(self, features: Any, labels: Any) -> tuple[dict[str, tf.Tensor], list]:
+    def _part_gradients(self, features: Any, labels: Any) -> tuple[dict, dict[int, tf.Tensor]]:
         labels = model_lib.unstack_batch(
             labels, unpad_groundtruth_tensors=self._train_config.unpad_groundtruth_tensors
         )
         with tf.GradientTape() as tape:
             losses = self._losses(features, labels)
         gradients = tape.gradient(losses[TOTAL_LOSS], self._trained_variables())
-        return losses, [tf.convert_to_tensor(gradient) for gradient in gradients]
+        return losses, {
+            number: tf.convert_to_tensor(gradient)
+            for number, gradient in enumerate(gradients)
+            if gradient is not None
+        }
 
     def _trained_variables(self) -> list[tf.Variable]:
         variables = self._model.trainable_variables
