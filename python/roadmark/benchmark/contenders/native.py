@@ -122,7 +122,7 @@ def target_assignment(arrays: Arrays, options: dict[str, Any], threads: int) -> 
     def call() -> TargetAssignment:
         return assigner.assign(boxes, labels, weights, threads=threads)
 
-    return call, vars
+    return call, TargetAssignment._asdict
 
 
 def mask_pasting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
