@@ -39,8 +39,8 @@ def test_bf16_is_close(scenes):
     boxes = sum(one.boxes for one in compared)
     assert boxes >= 50
     assert sum(one.unmatched for one in compared) <= boxes / 10
-    assert statistics.median(one.score for one in compared) <= 0.05
-    assert statistics.median(one.corner for one in compared) <= 10
+    assert statistics.median(one.score for one in compared) <= 0.02
+    assert statistics.median(one.corner for one in compared) <= 1
 
 
 @pytest.mark.skipif(HAS_BF16, reason="this processor computes bfloat16")
