@@ -48,13 +48,18 @@ def run(options: Options) -> Report:
             options.say(warning)
         threads = list(options.threads)
         bandwidth = computer.measure_bandwidth(running, threads)
-        chosen = suite.selected(_operations(options.configs), options.only)
+        chosen = suite.selected(operations(options.configs), options.only)
         rows = suite.run("ops", chosen, options, running, bandwidth)
         machine = computer.describe(load, _versions(running, options.threads[0]), bandwidth)
     return Report(machine, tuple(rows))
 
 
-def _operations(configs: Path) -> list[Operation]:
+def operations(configs: Path) -> list[Operation]:
+    """What the suite times.
+
+    Args:
+        configs: The folder with the pipeline configs.
+    """
     return [
         *(_postprocess(configs, classes, low) for classes in (90, 3) for low in (1e-8, 0.3)),
         _postprocess(configs, 90, 1e-8, trained=False),

@@ -146,7 +146,7 @@ def _row(terms: _Terms, effort: Effort, running: Contenders, bandwidth: Bandwidt
     theirs = running.get(rival.function, rival.is_foreign, threads)
     _prepare(ours, operation.ours, terms, rival.our_options)
     _prepare(theirs, rival.function, terms, rival.options)
-    agreement = rival.agree(ours.result(), theirs.result())
+    agreement = str(rival.agree(ours.result(), theirs.result()))
     our_seconds, their_seconds = in_turn(ours.seconds, theirs.seconds, effort)
     return Row(
         suite=terms.suite,
