@@ -27,15 +27,17 @@ from roadmark.video.partial import (
     whole_or_partial,
 )
 from roadmark.video.pipeline import Pipeline, Stage
-from roadmark.video.reader import Frame, VideoReader
+from roadmark.video.reader import Frame, VideoInfo, VideoReader
 from roadmark.video.speed import Speed
 from roadmark.video.speed_tag import SpeedTag
 from roadmark.video.stages import Batch, Drawing, Looking, Writing
 from roadmark.video.tracking import CountLine
 from roadmark.video.writer import VideoWriter, check_output
 
-# Frames under way: enough for every stage to have work, few enough for 4K (12 MB each).
-_FRAMES_IN_FLIGHT = 12
+# Frames under way: enough for every stage to have work while another hesitates, and fewer of 4K
+# (12 MB each).
+_FRAMES_IN_FLIGHT, _LEAST_FRAMES_IN_FLIGHT = 24, 12
+_BYTES_IN_FLIGHT = 96_000_000
 _LEAST_BATCHES_IN_FLIGHT = 5
 
 
@@ -189,8 +191,17 @@ def _run(
         Stage("draw", drawing.draw),
         Stage("encode", writing.write),
     )
-    in_flight = max(_LEAST_BATCHES_IN_FLIGHT, _FRAMES_IN_FLIGHT // batch_size)
-    return Pipeline("decode", stages, in_flight).run(_batches(reader, batch_size))
+    in_flight = max(_LEAST_BATCHES_IN_FLIGHT, _frames_in_flight(reader.info) // batch_size)
+    try:
+        return Pipeline("decode", stages, in_flight).run(_batches(reader, batch_size))
+    finally:
+        looking.detector.drain()
+
+
+def _frames_in_flight(info: VideoInfo) -> int:
+    bytes_per_frame = info.width * info.height * 3 // 2
+    fitting = max(_LEAST_FRAMES_IN_FLIGHT, _BYTES_IN_FLIGHT // bytes_per_frame)
+    return min(_FRAMES_IN_FLIGHT, fitting)
 
 
 def _crossed(line: CountLine | None, names: Mapping[int, str]) -> dict[str, Any]:

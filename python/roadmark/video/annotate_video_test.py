@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 
 import av
 import numpy as np
@@ -132,6 +133,47 @@ def test_truncated_video_leaves_a_playable_part_and_nothing_else(tmp_path):
     played = len(times(tmp_path / "b.partial.mp4"))
     assert 14 <= played <= 17
     assert len(json.loads((tmp_path / "b.partial.json").read_text())["images"]) == played
+
+
+class Queue(ByFunction):
+    """Gives no result before it has the next batch; knows what was submitted and asked for."""
+
+    def __init__(self, batches, fails_at=None):
+        super().__init__(nothing)
+        self.submitted, self.done, self.drained = [], 0, 0
+        self._has = [threading.Event() for _ in range(batches)]
+        self._fails_at = fails_at
+
+    def submit(self, inputs):
+        self._has[len(self.submitted)].set()
+        self.submitted.append(inputs)
+        return inputs
+
+    def result(self, handle):
+        self.done += 1
+        if self.done == self._fails_at:
+            raise ZeroDivisionError
+        assert self.done == len(self._has) or self._has[self.done].wait(30), "it runs dry"
+        return super().result(handle)
+
+    def drain(self):
+        self.drained += 1
+
+
+def test_network_has_its_next_batch_before_anyone_waits_for_the_one_before(tmp_path):
+    queue = Queue(12)
+    options = VideoOptions(2)
+    annotate_video(
+        clips.make(tmp_path / "a.mp4"), tmp_path / "b.mp4", queue, _NAMES, options=options
+    )
+    assert (queue.done, queue.drained) == (12, 1)
+
+
+def test_engine_is_waited_for_when_the_run_fails(tmp_path):
+    queue = Queue(24, fails_at=3)
+    with pytest.raises(ZeroDivisionError):
+        annotate_video(clips.make(tmp_path / "a.mp4"), tmp_path / "b.mp4", queue, _NAMES)
+    assert queue.drained == 1
 
 
 def test_name_with_a_time_in_it_is_a_file_name(tmp_path, monkeypatch):

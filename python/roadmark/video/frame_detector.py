@@ -1,6 +1,7 @@
 """The detector's part in a video, in steps that overlap with those of other frames."""
 
 import collections
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from roadmark.detections import Detections
 from roadmark.errors import UserError
-from roadmark.inference.detector import Detector, Inputs
+from roadmark.inference.detector import Detector, Inputs, Submitted
 from roadmark.video.reader import Frame
 
 Detect = Callable[[list[np.ndarray]], list[Detections]]
@@ -42,11 +43,17 @@ class FrameDetector(Protocol):
     def preprocess(self, frames: Sequence[Frame]) -> Any:
         """Makes the inputs of one batch. The frames are not yet drawn on."""
 
-    def infer(self, inputs: Any) -> Any:
-        """Runs the network on inputs."""
+    def submit(self, inputs: Any) -> Any:
+        """Hands inputs to the network without waiting for it; gives a handle for `result`."""
+
+    def result(self, handle: Any) -> Any:
+        """Waits for the outputs of one batch."""
 
     def postprocess(self, inputs: Any, outputs: Any) -> list[Detections]:
         """One `Detections` per frame, boxes in its pixels. The inputs are not needed after it."""
+
+    def drain(self) -> None:
+        """Waits for batches that were submitted and whose outputs nobody wants any more."""
 
 
 class ByFunction:
@@ -66,14 +73,21 @@ class ByFunction:
         """See `FrameDetector`."""
         return [frame.image for frame in frames]
 
-    def infer(self, inputs: list[np.ndarray]) -> list[Detections]:
+    def submit(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """See `FrameDetector`; a function has to be waited for, which `result` does."""
+        return inputs
+
+    def result(self, handle: list[np.ndarray]) -> list[Detections]:
         """See `FrameDetector`."""
-        return self._detect(inputs)
+        return self._detect(handle)
 
     def postprocess(self, inputs: Any, outputs: list[Detections]) -> list[Detections]:
         """See `FrameDetector`."""
         del inputs
         return outputs
+
+    def drain(self) -> None:
+        """Nothing runs between `submit` and `result`."""
 
 
 class ByModel:
@@ -93,6 +107,7 @@ class ByModel:
         self._classes = tuple(classes)
         # Batches are tens of megabytes, so their memory is used again.
         self._buffers: collections.deque[np.ndarray] = collections.deque()
+        self._running: collections.deque[Submitted] = collections.deque()
 
     @property
     def identity(self) -> str:
@@ -104,7 +119,7 @@ class ByModel:
     def warm_up(self, frames: Sequence[Frame]) -> None:
         """See `FrameDetector`."""
         inputs = self.preprocess(frames)
-        self.postprocess(inputs, self.infer(inputs))
+        self.postprocess(inputs, self.result(self.submit(inputs)))
 
     def preprocess(self, frames: Sequence[Frame]) -> Inputs:
         """See `FrameDetector`."""
@@ -114,15 +129,28 @@ class ByModel:
         out = None if buffer is None else buffer[: len(frames)]
         return self._detector.preprocess([frame.picture for frame in frames], out)
 
-    def infer(self, inputs: Inputs) -> dict[str, np.ndarray]:
+    def submit(self, inputs: Inputs) -> Submitted:
         """See `FrameDetector`."""
-        return self._detector.outputs(self._detector.start(inputs))
+        handle = self._detector.start(inputs)
+        self._running.append(handle)
+        return handle
+
+    def result(self, handle: Submitted) -> dict[str, np.ndarray]:
+        """See `FrameDetector`; batches are asked for in the order in which they were submitted."""
+        self._running.popleft()
+        return self._detector.outputs(handle)
 
     def postprocess(self, inputs: Inputs, outputs: dict[str, np.ndarray]) -> list[Detections]:
         """See `FrameDetector`."""
         batch = inputs.arrays[self._detector.manifest.input.name]
         self._buffers.append(batch if batch.base is None else batch.base)
         return self._wanted(self._detector.postprocess(outputs, inputs, self._score_threshold))
+
+    def drain(self) -> None:
+        """See `FrameDetector`; the engine reads from memory that must stay until it is done."""
+        while self._running:
+            with contextlib.suppress(Exception):  # Of a batch that nobody asks for.
+                self._detector.outputs(self._running.popleft())
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Looks at RGB pictures; see `Detector.detect`."""

@@ -35,13 +35,14 @@ class Echo:
     """Stands for an engine: its output is its input, and it remembers where that was."""
 
     def __init__(self):
-        self.addresses = []
+        self.addresses, self.asked_for = [], []
 
     def submit(self, inputs):
         self.addresses.append(inputs["image"].ctypes.data)
         return {"image": inputs["image"].copy()}
 
     def result(self, handle):
+        self.asked_for.append(handle)
         return handle
 
 
@@ -77,7 +78,7 @@ def model(classes=()):
 
 def look(detector, frames):
     inputs = detector.preprocess(frames)
-    return detector.postprocess(inputs, detector.infer(inputs))
+    return detector.postprocess(inputs, detector.result(detector.submit(inputs)))
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["limited range", "full range"])
@@ -127,3 +128,13 @@ def test_pictures_are_of_the_reader_s_frames(tmp_path):
         frame = reader.first_frame
         assert frame.size == (96, 64)
         assert frame.picture.shape == (96, 64, 3)
+
+
+def test_what_was_submitted_is_waited_for_once_also_when_nobody_wants_it():
+    engine, detector = model()
+    handles = [detector.submit(detector.preprocess([flat(luma)])) for luma in (40, 120, 200)]
+    detector.result(handles[0])
+    detector.drain()
+    assert len(engine.asked_for) == 3
+    detector.drain()
+    assert len(engine.asked_for) == 3

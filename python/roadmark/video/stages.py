@@ -49,7 +49,7 @@ class Batch:
         items: Frames and packets of sound, in the order of the source.
         looked_at: The frames that the detector is given.
         inputs: Of the detector.
-        outputs: Of the detector.
+        outputs: Of the detector; until it is done, the handle by which to ask for them.
         shown: What each frame shows.
     """
 
@@ -88,7 +88,10 @@ class Looking:
     _last: Shown = dataclasses.field(default_factory=lambda: Shown(Detections.empty()))
 
     def preprocess(self, batch: Batch) -> Batch:
-        """Chooses the frames to look at and makes the network's inputs."""
+        """Chooses the frames to look at, and hands them to the network.
+
+        It does not wait: the network has its next batch when it is done with the one before.
+        """
         batch.looked_at = [
             frame
             for frame in batch.frames
@@ -96,12 +99,13 @@ class Looking:
         ]
         if batch.looked_at:
             batch.inputs = self.detector.preprocess(batch.looked_at)
+            batch.outputs = self.detector.submit(batch.inputs)
         return batch
 
     def infer(self, batch: Batch) -> Batch:
-        """Runs the network."""
+        """Waits for the network."""
         if batch.looked_at:
-            batch.outputs = self.detector.infer(batch.inputs)
+            batch.outputs = self.detector.result(batch.outputs)
         return batch
 
     def postprocess(self, batch: Batch) -> Batch:

@@ -49,6 +49,8 @@ _SPEC = InputSpec(
 class _Sleeping:
     """A detector with real pre-processing, whose network only takes time.
 
+    Like a device with a queue it begins a batch when the one before it is done.
+
     Args:
         seconds: Per frame.
         boxes: How many it says to have found in each frame.
@@ -65,6 +67,7 @@ class _Sleeping:
             rng.integers(1, 4, boxes).astype(np.int32),
         )
         self._batch = np.empty((0, _SIDE, _SIDE, 3), np.float32)
+        self._free_at = 0.0
 
     def warm_up(self, frames: Sequence[Frame]) -> None:
         self._batch = np.empty((len(frames), _SIDE, _SIDE, 3), np.float32)
@@ -73,14 +76,21 @@ class _Sleeping:
         preprocess([frame.picture for frame in frames], _SPEC, self._batch[: len(frames)])
         return len(frames)
 
-    def infer(self, inputs: int) -> int:
-        if self._seconds:
-            time.sleep(self._seconds * inputs)
-        return inputs
+    def submit(self, inputs: int) -> tuple[int, float]:
+        self._free_at = max(self._free_at, time.monotonic()) + self._seconds * inputs
+        return inputs, self._free_at
+
+    def result(self, handle: tuple[int, float]) -> int:
+        count, done_at = handle
+        time.sleep(max(0.0, done_at - time.monotonic()))
+        return count
 
     def postprocess(self, inputs: int, outputs: int) -> list[Detections]:
         del inputs
         return [self._found] * outputs
+
+    def drain(self) -> None:
+        pass
 
 
 def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
@@ -131,11 +141,12 @@ class _Watched:
         self._detector = detector
         self._resident: list[int] = []
         self.warm_up, self.preprocess = detector.warm_up, detector.preprocess
-        self.postprocess = detector.postprocess
+        self.result, self.postprocess = detector.result, detector.postprocess
+        self.drain = detector.drain
 
-    def infer(self, inputs: Any) -> Any:
+    def submit(self, inputs: Any) -> Any:
         self._resident.append(psutil.Process().memory_info().rss)
-        return self._detector.infer(inputs)
+        return self._detector.submit(inputs)
 
     @property
     def growth_mb(self) -> float:
@@ -203,7 +214,7 @@ def running_the_network(arrays: Arrays, options: dict[str, Any], threads: int) -
 
     def infer() -> int:
         for _ in range(batches):
-            detector.infer(inputs)
+            detector.result(detector.submit(inputs))
         return batches * options["batch_size"]
 
     infer()
