@@ -5,10 +5,13 @@
   bazel run //python:prepare -- --from=tfrecord --input='old/*.record' --label_map=old/map.pbtxt
   bazel run //python:prepare -- --from=synthetic --num_images=2000    renders street scenes
   bazel run //python:prepare -- --check                               examines records that exist
+  bazel run //python:prepare -- --from=stanford_cars --input=FOLDER   pictures with a class each
 
 Formats: coco, voc, yolo, kitti, openimages, roboflow_csv, tfrecord (records in the Object
 Detection API's layout), synthetic, and datumaro for all that Datumaro reads (name the format with
---datumaro_format=). It writes train-* and val-* shards, label_map.pbtxt, dataset_card.json and
+--datumaro_format=). For //python:classify: stanford_cars, class_folders (a folder per class),
+class_csv and synthetic_cars, written as a class set to data/cars (docs/classify.md).
+It writes train-* and val-* shards, label_map.pbtxt, dataset_card.json and
 .txt, samples.jpg (look at it) and findings.csv to data/records, or to --out.
 
 Everything is checked: pictures are decoded whole, boxes must lie in them. What is wrong is fixed
@@ -23,16 +26,20 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app, locations
+from roadmark.classification import class_preparation, class_sources
 from roadmark.data import checking, preparation
 from roadmark.data.formats import registry
 from roadmark.data.formats.request import Request
 from roadmark.errors import UserError
 from roadmark.odapi import label_map
 
-flags.DEFINE_enum("from", registry.AUTO, [registry.AUTO, *registry.FORMATS], "Format of the set.")
+_FORMATS = [registry.AUTO, *registry.FORMATS, *class_sources.FORMATS]
+flags.DEFINE_enum("from", registry.AUTO, _FORMATS, "Format of the set.")
 _INPUT = flags.DEFINE_string("input", "", "Folder with the data set; a file or glob for some.")
 _IMAGES = flags.DEFINE_string("images", None, "Folder with the pictures where that is elsewhere.")
-_OUT = flags.DEFINE_string("out", str(locations.RECORDS), "Folder for the records.")
+_OUT = flags.DEFINE_string(
+    "out", None, f"Folder to write; {locations.RECORDS}, or {locations.CLASS_SET} for classes."
+)
 _LABEL_MAP = flags.DEFINE_string(
     "label_map", None, "Label map (.pbtxt) to use: its ids stay, other classes are dropped."
 )
@@ -61,6 +68,8 @@ def main() -> int:
     """Prepares or checks, and prints the outcome."""
     if _CHECK.value:
         return _check()
+    if flags.FLAGS["from"].value in class_sources.FORMATS:
+        return _prepare_classes(Path(_OUT.value or locations.CLASS_SET))
     request = Request(
         input=_INPUT.value,
         label_map=label_map.load(_LABEL_MAP.value) if _LABEL_MAP.value else None,
@@ -72,7 +81,7 @@ def main() -> int:
     options = preparation.Options(
         request=request,
         format=flags.FLAGS["from"].value,
-        out=Path(_OUT.value),
+        out=Path(_OUT.value or locations.RECORDS),
         val_fraction=_VAL_FRACTION.value,
         seed=_SEED.value,
         group_by=_GROUP_BY.value,
@@ -81,6 +90,21 @@ def main() -> int:
     prepared = preparation.prepare(options)
     print(prepared.text, end="")
     print(f"\nwrote {prepared.out}; look at {prepared.out / 'samples.jpg'}")
+    return 0
+
+
+def _prepare_classes(out: Path) -> int:
+    options = class_preparation.Options(
+        format=flags.FLAGS["from"].value,
+        input=_INPUT.value,
+        out=out,
+        val_fraction=_VAL_FRACTION.value,
+        seed=_SEED.value,
+        num_images=_NUM_IMAGES.value,
+        strict=_STRICT.value,
+    )
+    print(class_preparation.prepare(options), end="")
+    print(f"\nwrote {out}")
     return 0
 
 

@@ -11,6 +11,7 @@ RECORDS = Path("data/records")
 TRAIN_RECORDS = str(RECORDS / "train-*")
 EVAL_RECORDS = str(RECORDS / "val-*")
 LABEL_MAP = RECORDS / "label_map.pbtxt"
+CLASS_SET = Path("data/cars")
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
 

@@ -51,7 +51,7 @@ class Actor:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Body:
+class Body:
     """Side view of a vehicle in shares of its length (rear -0.5) and height.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Body:
     windows: tuple
 
 
-_SEDAN = _Body(
+SEDAN = Body(
     (4.2, 4.9), (1.72, 1.88), (1.38, 1.5),
     ((-.5, .2), (-.5, .62), (-.37, .66), (-.2, .98), (-.1, 1.), (.08, 1.), (.27, .64),
      (.47, .53), (.5, .4), (.5, .2)),
@@ -79,7 +79,7 @@ _SEDAN = _Body(
     (((-.31, .66), (-.19, .93), (-.06, .95), (-.06, .66)),
      ((-.04, .66), (-.04, .95), (.07, .94), (.22, .66))),
 )  # fmt: skip
-_HATCHBACK = _Body(
+HATCHBACK = Body(
     (3.6, 4.3), (1.66, 1.8), (1.42, 1.56),
     ((-.5, .2), (-.5, .5), (-.48, .64), (-.4, .97), (-.3, 1.), (.06, 1.), (.27, .64), (.46, .54),
      (.5, .42), (.5, .2)),
@@ -87,7 +87,7 @@ _HATCHBACK = _Body(
     (((-.43, .66), (-.36, .93), (-.12, .95), (-.12, .66)),
      ((-.1, .66), (-.1, .95), (.05, .94), (.22, .66))),
 )  # fmt: skip
-_SUV = _Body(
+SUV = Body(
     (4.4, 5.0), (1.84, 2.0), (1.66, 1.86),
     ((-.5, .22), (-.5, .6), (-.47, .97), (-.42, 1.), (.05, 1.), (.2, .65), (.47, .58), (.5, .5),
      (.5, .22)),
@@ -96,7 +96,7 @@ _SUV = _Body(
      ((-.26, .66), (-.26, .94), (-.08, .94), (-.08, .66)),
      ((-.06, .66), (-.06, .94), (.04, .94), (.16, .66))),
 )  # fmt: skip
-_PICKUP = _Body(
+PICKUP = Body(
     (5.0, 5.6), (1.86, 2.0), (1.7, 1.9),
     ((-.5, .24), (-.5, .56), (-.1, .56), (-.08, .98), (-.03, 1.), (.12, 1.), (.22, .64), (.47, .58),
      (.5, .48), (.5, .24)),
@@ -104,30 +104,30 @@ _PICKUP = _Body(
     (((-.06, .64), (-.05, .94), (.06, .94), (.06, .64)),
      ((.08, .64), (.08, .94), (.11, .94), (.18, .64))),
 )  # fmt: skip
-_VAN = _Body(
+VAN = Body(
     (4.8, 5.8), (1.95, 2.1), (2.1, 2.6),
     ((-.5, .14), (-.5, .96), (-.48, 1.), (.26, 1.), (.4, .6), (.49, .48), (.5, .14)),
     (3,),
     (((.12, .6), (.12, .88), (.26, .88), (.36, .6)),),
 )  # fmt: skip
-_BUS = _Body(
+_BUS = Body(
     (8.5, 11.5), (2.4, 2.55), (2.9, 3.2),
     ((-.5, .12), (-.5, .98), (-.49, 1.), (.48, 1.), (.49, .95), (.5, .42), (.5, .12)),
     (4,),
     tuple(((a, .45), (a, .82), (a + .12, .82), (a + .12, .45)) for a in
           (-.47, -.33, -.19, -.05, .09, .23, .36)),
 )  # fmt: skip
-_LORRY_CAB = _Body(
+_LORRY_CAB = Body(
     (1.7, 2.0), (2.2, 2.4), (2.3, 2.7),
     ((-.5, .2), (-.5, 1.), (.3, 1.), (.46, .6), (.5, .55), (.5, .2)),
     (2,),
     (((-.1, .58), (-.1, .9), (.24, .9), (.38, .58)),),
 )  # fmt: skip
-_CARGO = _Body(
+_CARGO = Body(
     (3.8, 6.0), (2.3, 2.5), (2.8, 3.5),
     ((-.5, .26), (-.5, 1.), (.5, 1.), (.5, .26)), (), (),
 )  # fmt: skip
-_MAKES = (_SEDAN, _HATCHBACK, _SUV, _PICKUP, _VAN, _BUS)
+_MAKES = (SEDAN, HATCHBACK, SUV, PICKUP, VAN, _BUS)
 _SHARES = np.array([0.27, 0.24, 0.2, 0.07, 0.1, 0.04])  # the rest are lorries
 
 
@@ -140,7 +140,11 @@ def _vehicle(rng: np.random.Generator) -> Actor:
     make = int(np.searchsorted(np.cumsum(_SHARES), rng.random()))
     if make == len(_MAKES):
         return _lorry(rng)
-    body = _MAKES[make]
+    return car(_MAKES[make], rng)
+
+
+def car(body: Body, rng: np.random.Generator) -> Actor:
+    """A vehicle of this body, of random size within its ranges and of random paint."""
     length, width, height = (rng.uniform(*r) for r in (body.length, body.width, body.height))
     builder = ShapeBuilder()
     _add_body(builder, body, (length, width, height), 0.0, _jittered(_PAINTS, rng))
@@ -168,7 +172,7 @@ def _lorry(rng: np.random.Generator) -> Actor:
     return Actor(VEHICLE, height, width, total, lambda _: shape)
 
 
-def _add_body(builder: ShapeBuilder, body: _Body, size: tuple, centre: float, paint: tuple) -> None:
+def _add_body(builder: ShapeBuilder, body: Body, size: tuple, centre: float, paint: tuple) -> None:
     length, width, height = size
     profile = np.array(body.profile, np.float32) * (length, height) + (centre, 0)
     half = width / 2 * _taper(profile[:, 1] / height, height)

@@ -1,0 +1,1 @@
+"""Car classification: class sets, training, evaluation, export and use on detected vehicles."""
