@@ -16,7 +16,10 @@ template <typename... Parameters, typename... Arguments>
 cudaError_t Launch(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
                    Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return cudaSuccess;
+  // Some versions of the formatter take the brackets apart, which only nvcc notices.
+  // clang-format off
   kernel<<<grid, threads, 0, stream>>>(static_cast<Parameters>(arguments)...);
+  // clang-format on
   return cudaGetLastError();
 }
 #endif

@@ -1,6 +1,7 @@
 """Runs the linters over the whole tree."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,13 @@ def test_clang_format():
     # The wheel is the program; there is no module to run.
     program = str(Path(sys.executable).with_name("clang-format"))
     _run("clang-format", program, "--dry-run", "-Werror", *files)
+
+
+def test_kernel_launches_are_whole():
+    """A formatter may take `<<<` apart; without nvcc no compiler would notice."""
+    files = _files(".cc", ".cu", ".h")
+    apart = [name for name in files if re.search(r"<<\s+<|<\s+<<", (_ROOT / name).read_text())]
+    assert not apart, f"expected <<<, found it with spaces in it: {apart}"
 
 
 def test_buildifier():

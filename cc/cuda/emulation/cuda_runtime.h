@@ -13,6 +13,8 @@
 #include <cstring>
 #include <functional>
 
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"  // `unroll` is for nvcc.
+
 #define ROADMARK_CUDA_EMULATION
 #define __global__
 #define __device__
