@@ -336,7 +336,8 @@ def _nvcc_release(nvcc: str) -> str:
 
 
 def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path) -> None:
-    path = os.pathsep.join(filter(None, [str(ROOT / "python"), os.environ.get("PYTHONPATH")]))
+    folders = [str(ROOT / "python"), str(ROOT), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(filter(None, folders))
     environment = dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", PYTHONSAFEPATH="1")
     # Each array in an allocation of its own, so that memcheck sees what is written behind it.
     uncached = environment | {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}

@@ -1,12 +1,17 @@
 """What of tools/gpu_check runs without a GPU."""
 
+import ast
 import json
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tools import gpu_check
+from tools import gpu_check, gpu_check_cases
+
+TOOLS = Path(gpu_check.__file__).resolve().parent
 
 REPORT = {
     "date": "2026-01-02",
@@ -133,3 +138,71 @@ def test_every_source_is_compiled_once():
     assert {"nms.cc", "bindings.cc", "nms.cu", "postprocess.cu", "device_array.cc"} <= set(names)
     assert not [name for name in names if name.endswith(("_test.cc", "_benchmark.cc"))]
     assert not set(core) & set(bindings)
+
+
+def comparisons():
+    """The functions that cases name, and the keywords that they take; without PyTorch."""
+    found = {}
+    for node in ast.parse((TOOLS / "gpu_check_comparisons.py").read_text()).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("check_"):
+            names = [argument.arg for argument in node.args.args[1:]]  # The first is a generator.
+            required = names[: len(names) - len(node.args.defaults)]
+            found[node.name] = (set(names), set(required), node.args.kwarg is not None)
+    return found
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_cases_fit_their_comparisons(few):
+    cases = gpu_check_cases.cases(few)
+    known = comparisons()
+    names = [name for name, _, _ in cases]
+    assert len(set(names)) == len(names)
+    for name, check, keywords in cases:
+        allowed, required, takes_more = known[check]
+        assert required <= set(keywords), name
+        assert takes_more or set(keywords) <= allowed, name
+    used = {check for _, check, _ in cases}
+    assert used == set(known) - ({"check_graph", "check_no_waiting"} if few else set())
+
+
+def run_cases(*arguments):
+    # As gpu_check runs it: alone, and where PyTorch is not.
+    return subprocess.run(
+        [sys.executable, "-S", "-P", str(TOOLS / "gpu_check_cases.py"), *arguments],
+        env={**os.environ, "PYTHONPATH": str(TOOLS.parent / "python")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_cases_are_listed_without_a_gpu():
+    ended = run_cases("--list")
+    assert ended.returncode == 0
+    listed = ended.stdout.splitlines()
+    assert listed == [name for name, _, _ in gpu_check_cases.cases(False)]
+    fewer = run_cases("--list", "--few").stdout.splitlines()
+    assert 0 < len(fewer) < len(listed)
+
+
+def test_without_pytorch_the_cases_end_in_one_line(tmp_path):
+    out = tmp_path / "cases.json"
+    ended = run_cases(str(tmp_path), str(out), "--few")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("gpu_check_cases: ")
+    assert "expected a GPU, PyTorch with CUDA" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert not out.exists()
+
+
+def test_cases_without_a_folder_are_refused():
+    ended = run_cases("--few")
+    assert ended.returncode == 2
+    assert "expected the extensions' folder and a file to write" in ended.stderr
+
+
+def test_every_program_of_the_check_is_there():
+    source = (TOOLS / "gpu_check.py").read_text()
+    for name in ("gpu_check_cases.py", "gpu_check_times.py"):
+        assert f'"{name}"' in source
+        assert (TOOLS / name).exists()
