@@ -16,7 +16,7 @@ _LAYERS = (
     ("evaluation",),
     ("inference",),
     ("training", "export"),
-    ("video", "classification"),
+    ("video", "classification", "comparison"),
     ("serving",),
     ("demo", "doctor"),
     ("benchmark",),

@@ -21,22 +21,25 @@ EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
 
 
-def run(main: Callable[..., int | None], commands: Sequence[str] = ()) -> None:
+def run(
+    main: Callable[..., int | None], commands: Sequence[str] = (), any_words: bool = False
+) -> None:
     """Parses flags, runs `main`, and ends the process with its exit code.
 
     Args:
         main: Takes nothing (flags are parsed by then), or with `commands` the one that was given,
-            and returns an exit code or None for 0.
+            or with `any_words` each as an argument, and returns an exit code or None for 0.
         commands: Words, one of which the user gives besides the flags.
+        any_words: Whether the user gives as many words of their own as they like.
     """
     _enter_invocation_directory()
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_guarded(main, commands))
+    sys.exit(_guarded(main, commands, any_words))
 
 
-def _guarded(main: Callable[..., int | None], commands: Sequence[str]) -> int:
+def _guarded(main: Callable[..., int | None], commands: Sequence[str], any_words: bool) -> int:
     try:
-        code = _exit_code(main, commands)
+        code = _exit_code(main, commands, any_words)
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -55,9 +58,12 @@ def _guarded(main: Callable[..., int | None], commands: Sequence[str]) -> int:
         return _report(f"{error.filename or 'disk'}: {error.strerror}; {cure}")
 
 
-def _exit_code(main: Callable[..., int | None], commands: Sequence[str]) -> int:
+def _exit_code(main: Callable[..., int | None], commands: Sequence[str], any_words: bool) -> int:
+    def words(argv: list[str]) -> list[str]:
+        return argv[1:] if any_words else _command(argv, commands)
+
     try:
-        absl_app.run(lambda argv: main(*_command(argv, commands)), flags_parser=_parse_flags)
+        absl_app.run(lambda argv: main(*words(argv)), flags_parser=_parse_flags)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     return 0

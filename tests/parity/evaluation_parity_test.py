@@ -100,3 +100,22 @@ def test_metrics_and_losses(model, source, expected):
     for name, value in result.metrics.summary["bbox"].items():
         if math.isnan(value):
             assert expected["DetectionBoxes_" + evaluation._TAGS[name]] == -1
+
+
+def test_cost(model, network, source):
+    result = checkpoint.evaluate(model, records.select(source, subset=3))
+    weights = [np.prod(variable.shape) for variable in network.trainable_variables]
+    assert result.cost.parameters == sum(weights) > 100_000
+    statistics = result.cost.size_bytes / 4 - result.cost.parameters
+    assert 0 < statistics < 0.1 * result.cost.parameters
+    # A weight of a convolution is used once for every place at least.
+    assert result.cost.flops > 2 * result.cost.parameters
+    assert result.cost.ms_per_image > 0
+
+
+@pytest.mark.parametrize(("height", "expected"), [(10, 2 * 10 * 12 * 3 * 3 * 8 * 16), (None, None)])
+def test_flops_of_a_convolution(height, expected):
+    kernel = tf.zeros([3, 3, 8, 16])
+    convolve = tf.function(lambda pixels: tf.nn.conv2d(pixels, kernel, 1, "SAME"))
+    graph = convolve.get_concrete_function(tf.TensorSpec([1, height, 12, 8])).graph
+    assert eval_step._flops(graph) == expected

@@ -134,16 +134,17 @@ def analyse(
         errors=tide.split(matches, categories),
         confusion=confusion.confusion(pictures, categories, thresholds),
         calibration=curves.calibration(matches, list(categories)),
-        sizes=_sizes(pictures, categories),
+        sizes=by_size(pictures, categories),
         drives=_by_drive(matches, rankings, drives) if unit == groups.DRIVES else [],
         false_positives=_false_positives(matches, categories, kind),
         misses=_misses(matches, categories, kind, thresholds),
     )
 
 
-def _sizes(
+def by_size(
     pictures: Sequence[Picture], categories: Mapping[int, str]
 ) -> Mapping[str, Mapping[str, float]]:
+    """Metrics by size of the objects, such as `8-16 px`: `AP`, `AP50`, `AR100`, `objects`."""
     areas = {
         f"{low}-{high} px" if high < _SIDES[-1] else f"{low} px and more": (low**2, high**2)
         for low, high in itertools.pairwise(_SIDES)

@@ -11,7 +11,7 @@ import numpy as np
 
 from roadmark.evaluation.matching import IOU_THRESHOLDS, Matches
 
-_RECALLS = np.linspace(0.0, 1.0, 101)
+RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 class Ranking:
@@ -43,27 +43,49 @@ class Ranking:
         share = weights[self._image].astype(np.float64)
         seen = np.cumsum(share)
         values = np.empty(len(IOU_THRESHOLDS))
-        for number, hits in enumerate(self._hits):
-            ignored = self._ignored[:, number]
-            counted = np.cumsum(np.where(ignored, 0, share)) if ignored.any() else seen
-            values[number] = interpolated(np.cumsum(share[hits]), counted[hits], positives)
+        for number in range(len(IOU_THRESHOLDS)):
+            values[number] = interpolated(*self._counts(share, seen, number), positives)
         return values
+
+    def precision_at_recalls(self) -> np.ndarray:
+        """COCO's precision at an IoU of 0.5, float64 `[101]` at `RECALLS`; NaN without objects."""
+        if not len(self._truth_image):
+            return np.full(len(RECALLS), np.nan)
+        share = np.ones(len(self._image))
+        counts = self._counts(share, np.cumsum(share), 0)
+        return precision_at_recalls(*counts, len(self._truth_image))
+
+    def _counts(
+        self, share: np.ndarray, seen: np.ndarray, number: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of the true positives, and of all detections, up to each true positive."""
+        hits, ignored = self._hits[number], self._ignored[:, number]
+        counted = np.cumsum(np.where(ignored, 0, share)) if ignored.any() else seen
+        return np.cumsum(share[hits]), counted[hits]
 
 
 def interpolated(hits: np.ndarray, seen: np.ndarray, positives: float) -> float:
-    """COCO's AP of one class at one IoU threshold.
+    """COCO's AP of one class at one IoU threshold: the mean of `precision_at_recalls`."""
+    return float(precision_at_recalls(hits, seen, positives).sum() / len(RECALLS))
+
+
+def precision_at_recalls(hits: np.ndarray, seen: np.ndarray, positives: float) -> np.ndarray:
+    """COCO's precision, float64 `[101]` at `RECALLS`, of one class at one IoU threshold.
 
     Args:
         hits: `[T]`, weight of the true positives up to each true positive, best first.
         seen: `[T]`, weight of all detections up to each true positive.
         positives: Weight of the objects; more than 0.
     """
+    found = np.zeros(len(RECALLS))
     if not len(hits):
-        return 0.0
+        return found
     precision = hits / np.maximum(seen, np.spacing(1.0))
     falling = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(hits / positives, _RECALLS, side="left")
-    return float(falling[at[at < len(falling)]].sum() / len(_RECALLS))
+    at = np.searchsorted(hits / positives, RECALLS, side="left")
+    reached = at < len(falling)
+    found[reached] = falling[at[reached]]
+    return found
 
 
 def mean(rankings: Iterable[Ranking], weights: np.ndarray) -> np.ndarray:

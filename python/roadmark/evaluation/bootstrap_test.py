@@ -43,3 +43,46 @@ def test_one_drive_alone_gives_no_interval():
     found = confidence([picture([(1, BOX)], [])], [0])
     assert found.units == 1
     assert math.isnan(found.intervals["mAP"].low)
+
+
+def ranked(pictures):
+    return [Ranking(matching.match(pictures, NAMES), class_id) for class_id in NAMES]
+
+
+def compared(first, second, groups=range(40)):
+    """The difference of mAP between two evaluations."""
+    pairs, own = bootstrap.differences([ranked(first), ranked(second)], np.array(groups), 0, 200)
+    assert [(one.first, one.second, one.metric) for one in pairs] == [(0, 1, "mAP"), (0, 1, "AP50")]
+    return pairs[0], [intervals["mAP"] for intervals in own]
+
+
+def test_an_evaluation_is_no_better_than_itself():
+    pair, (first, second) = compared(random_pictures(5), random_pictures(5))
+    assert (pair.value, pair.interval.low, pair.interval.high) == (0, 0, 0)
+    assert not pair.is_real
+    assert first == second
+
+
+def test_a_small_gain_everywhere_is_real_though_the_intervals_overlap():
+    """Half of the drives are hard for both; the second puts one wrong box less into each."""
+    easy, hard = [(1, 0.9, BOX)], [(1, 0.5, BOX), (1, 0.9, FAR), (1, 0.8, [0, 0, 9, 9])]
+    first = [picture([(1, BOX)], found) for found in (easy, hard) * 20]
+    second = [picture([(1, BOX)], found) for found in (easy, hard[:2]) * 20]
+    pair, (one, other) = compared(first, second)
+    assert pair.value > 0
+    assert pair.is_real
+    assert one.high > other.low
+
+
+def test_luck_is_not_real():
+    """Each is right in every other picture, and one of them in one more."""
+    right, wrong = picture([(1, BOX)], [(1, 0.9, BOX)]), picture([(1, BOX)], [(1, 0.9, FAR)])
+    pair, _ = compared([right, wrong] * 20, [wrong, right] * 19 + [right, right])
+    assert pair.value != 0
+    assert not pair.is_real
+
+
+def test_one_drive_alone_shows_no_difference():
+    pair, _ = compared([picture([(1, BOX)], [])], [picture([(1, BOX)], [(1, 0.9, BOX)])], [0])
+    assert pair.value == pytest.approx(1)
+    assert not pair.is_real

@@ -21,7 +21,7 @@ COLOURS = (
 )
 _WIDTH, _HEIGHT = 360, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 10, 38
-_TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_LEAST_TICKS = 3
 _BAR_HEIGHT, _BAR_LEFT, _BAR_RIGHT = 26, 118, 92
 
 
@@ -31,13 +31,37 @@ class Series:
 
     Attributes:
         name: For the legend.
-        points: x and y, both 0 to 1; the line is broken where one is NaN.
+        points: x and y; the line is broken where one is NaN.
         mark: A point to set a dot at, or None.
+        colour: Its number, see `colour`; None for the line's place among the chart's.
+        is_dashed: Whether to draw it in dashes; such a line is left out of the legend.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
     mark: tuple[float, float] | None = None
+    colour: int | None = None
+    is_dashed: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """What the frame of a chart of lines stands for; what lies beyond is cut off at it.
+
+    Attributes:
+        x: Least and largest value from left to right.
+        y: Likewise from the bottom to the top.
+    """
+
+    x: tuple[float, float] = (0.0, 1.0)
+    y: tuple[float, float] = (0.0, 1.0)
+
+
+def fitting(series: Sequence["Series"]) -> Axes:
+    """Axes from 0 to a little beyond the largest values of some lines."""
+    points = [point for one in series for point in one.points if not any(map(math.isnan, point))]
+    largest = [max((point[axis] for point in points), default=0.0) or 1.0 for axis in (0, 1)]
+    return Axes((0.0, largest[0]), (0.0, 1.05 * largest[1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +91,9 @@ def lines(
     series: Sequence[Series],
     diagonal: bool = False,
     dots: bool = False,
+    axes: Axes = Axes(),
 ) -> str:
-    """A chart of lines over a unit square, with a legend below where there is more than one.
+    """A chart of lines, with a legend below where there is more than one.
 
     Args:
         title: What it shows, for who cannot see it.
@@ -77,13 +102,14 @@ def lines(
         series: The lines.
         diagonal: Whether to draw x = y too.
         dots: Whether to set a dot at each point.
+        axes: What is shown; the unit square when left out.
     """
-    parts = [_axes(x_title, y_title)]
+    parts = [_axes(x_title, y_title, axes)]
     if diagonal:
-        (x0, y0), (x1, y1) = _place(0, 0), _place(1, 1)
+        (x0, y0), (x1, y1) = _place(axes, 0, 0), _place(axes, 1, 1)
         parts.append(f'<path d="M{x0} {y0}L{x1} {y1}" stroke="#999" stroke-dasharray="4 4"/>')
     for number, one in enumerate(series):
-        parts.append(_line(one, colour(number), dots))
+        parts.append(_line(one, colour(_colour_number(one, number)), dots, axes))
     return _svg(title, _WIDTH, _HEIGHT, parts) + _legend(series)
 
 
@@ -119,58 +145,92 @@ def _svg(title: str, width: int, height: int, parts: Iterable[str]) -> str:
     )
 
 
-def _axes(x_title: str, y_title: str) -> str:
+def _axes(x_title: str, y_title: str, axes: Axes) -> str:
     parts = []
-    for tick in _TICKS:
-        x, y = _place(tick, tick)
-        (left, bottom), (right, top) = _place(0, 0), _place(1, 1)
+    left, bottom = _place(axes, axes.x[0], axes.y[0])
+    right, top = _place(axes, axes.x[1], axes.y[1])
+    for tick in _ticks(*axes.x):
+        x, _ = _place(axes, tick, axes.y[0])
         parts.append(
-            f'<path d="M{x} {bottom}V{top}M{left} {y}H{right}" stroke="#e2e2e2"/>'
-            f'<text x="{x}" y="{bottom + 14}" text-anchor="middle">{tick:g}</text>'
-            f'<text x="{left - 5}" y="{y + 4}" text-anchor="end">{tick:g}</text>'
+            f'<path d="M{x} {bottom}V{top}" stroke="#e2e2e2"/>'
+            f'<text x="{x}" y="{bottom + 14}" text-anchor="middle">{_tick_text(tick)}</text>'
         )
-    middle = _place(0.5, 0.5)
+    for tick in _ticks(*axes.y):
+        _, y = _place(axes, axes.x[0], tick)
+        parts.append(
+            f'<path d="M{left} {y}H{right}" stroke="#e2e2e2"/>'
+            f'<text x="{left - 5}" y="{y + 4}" text-anchor="end">{_tick_text(tick)}</text>'
+        )
     parts.append(
-        f'<text x="{middle[0]}" y="{_HEIGHT - 6}" text-anchor="middle">'
+        f'<text x="{(left + right) / 2:g}" y="{_HEIGHT - 6}" text-anchor="middle">'
         f"{html.escape(x_title)}</text>"
-        f'<text transform="translate(11 {middle[1]}) rotate(-90)" text-anchor="middle">'
+        f'<text transform="translate(9 {(top + bottom) / 2:g}) rotate(-90)" text-anchor="middle">'
         f"{html.escape(y_title)}</text>"
     )
     return "".join(parts)
 
 
-def _line(series: Series, stroke: str, dots: bool) -> str:
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers from `low` to `high`, five or so."""
+    power = 10.0 ** math.floor(math.log10(high - low))
+    step = next(
+        part * power
+        for part in (1.0, 0.5, 0.2, 0.1)
+        if (high - low) / (part * power) >= _LEAST_TICKS
+    )
+    first = math.ceil(round(low / step, 9))
+    return [number * step for number in range(first, math.floor(round(high / step, 9)) + 1)]
+
+
+def _tick_text(value: float) -> str:
+    if abs(value) >= 10_000:
+        return f"{value / 1000:g}k"
+    return f"{round(value, 9):g}"
+
+
+def _line(series: Series, stroke: str, dots: bool, axes: Axes) -> str:
     path, drawing, marks = [], False, []
     for x, y in series.points:
         if math.isnan(x) or math.isnan(y):
             drawing = False
             continue
-        place = _place(x, y)
+        place = _place(axes, x, y)
         path.append(f"{'L' if drawing else 'M'}{place[0]:g} {place[1]:g}")
         drawing = True
         if dots:
             marks.append(place)
     if series.mark is not None and not any(map(math.isnan, series.mark)):
-        marks.append(_place(*series.mark))
+        marks.append(_place(axes, *series.mark))
     circles = "".join(f'<circle cx="{x}" cy="{y}" r="4" fill="{stroke}"/>' for x, y in marks)
-    return f'<path d="{"".join(path)}" stroke="{stroke}" stroke-width="2"/>{circles}'
+    dashes = ' stroke-dasharray="5 3"' if series.is_dashed else ""
+    return f'<path d="{"".join(path)}" stroke="{stroke}" stroke-width="2"{dashes}/>{circles}'
 
 
 def _legend(series: Sequence[Series]) -> str:
-    if len(series) < 2:
+    named = [(number, one) for number, one in enumerate(series) if not one.is_dashed]
+    if len(named) < 2:
         return ""
     entries = (
-        f'<span><i style="background:{colour(number)}"></i>{html.escape(one.name)}</span>'
-        for number, one in enumerate(series)
+        f'<span><i style="background:{colour(_colour_number(one, number))}"></i>'
+        f"{html.escape(one.name)}</span>"
+        for number, one in named
     )
     return f'<p class="legend">{"".join(entries)}</p>'
 
 
-def _place(x: float, y: float) -> tuple[float, float]:
-    """Where a point of the unit square stands in the picture."""
-    across = _LEFT + _clipped(x) * (_WIDTH - _LEFT - _RIGHT)
-    down = _TOP + (1 - _clipped(y)) * (_HEIGHT - _TOP - _BOTTOM)
-    return round(across, 1), round(down, 1)
+def _colour_number(series: Series, number: int) -> int:
+    return number if series.colour is None else series.colour
+
+
+def _place(axes: Axes, x: float, y: float) -> tuple[float, float]:
+    """Where a point stands in the picture."""
+    across, up = (
+        _clipped((value - low) / (high - low))
+        for value, (low, high) in zip((x, y), (axes.x, axes.y), strict=True)
+    )
+    left = _LEFT + across * (_WIDTH - _LEFT - _RIGHT)
+    top = _TOP + (1 - up) * (_HEIGHT - _TOP - _BOTTOM)
+    return round(left, 1), round(top, 1)
 
 
 def _clipped(value: float) -> float:

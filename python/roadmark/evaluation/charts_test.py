@@ -34,6 +34,35 @@ def test_marks_and_dots():
     assert len(elements(charts.lines("t", "x", "y", [one, other], dots=True), "circle")) == 4
 
 
+@pytest.mark.parametrize(
+    ("largest", "shown"),
+    [
+        pytest.param((1500, 2.4), ["0", "500", "1000", "1500"], id="steps"),
+        pytest.param((30_000, 2.4), ["0", "10k", "20k", "30k"], id="many"),
+        pytest.param((0.003, 1), ["0", "0.001", "0.002", "0.003"], id="small numbers"),
+        pytest.param((0, NAN), ["0", "0.2", "0.4", "0.6", "0.8", "1"], id="nothing to fit"),
+    ],
+)
+def test_axes_that_fit(largest, shown):
+    axes = charts.fitting([Series("a", [(0, 0), largest])])
+    texts = [text.text for text in elements(charts.lines("t", "x", "y", [], axes=axes), "text")]
+    assert texts[: len(shown)] == shown
+    assert axes.y[1] >= (0 if math.isnan(largest[1]) else largest[1])
+
+
+def test_a_dashed_line_has_its_fellow_s_colour_and_no_place_in_the_legend():
+    lines = [
+        Series("a", [(0, 0)], colour=1),
+        Series("a, too", [(0, 0)], colour=1, is_dashed=True),
+        Series("b", [(0, 0)], colour=2),
+    ]
+    svg = charts.lines("t", "x", "y", lines)
+    drawn = elements(svg, "path")[-3:]
+    assert [path.get("stroke") for path in drawn] == [charts.colour(n) for n in (1, 1, 2)]
+    assert [path.get("stroke-dasharray") for path in drawn] == [None, "5 3", None]
+    assert ["".join(span.itertext()) for span in elements(svg, "span")] == ["a", "b"]
+
+
 def test_a_legend_for_several_lines_alone():
     one, other = Series("<a>", []), Series("b", [])
     assert elements(charts.lines("t", "x", "y", [one]), "span") == []

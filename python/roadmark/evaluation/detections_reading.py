@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import gzip
 import json
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -33,12 +34,15 @@ class DetectionsFile:
         by_picture: By the file's name (or id) of a picture, without masks.
         masks: By the same, a run-length encoding per detection; None unless all have one.
         left_out: Classes of the file that the label map lacks, and how many detections they have.
+        sizes: Height and width of the pictures that the file says were looked at; None where it
+            lists no pictures.
     """
 
     path: Path
     by_picture: Mapping[str, Detections]
     masks: Mapping[str, Sequence[Any]] | None
     left_out: Mapping[str, int]
+    sizes: Mapping[str, tuple[Any, Any]] | None = None
 
 
 def evaluate(
@@ -74,8 +78,9 @@ def read(path: Path, label_map: LabelMap) -> DetectionsFile:
     """Reads a file of detections.
 
     Args:
-        path: JSON, either COCO results, a list of `image_id`, `category_id`, `bbox`, `score` with
-            the label map's ids; or a COCO data set with scores, whose classes go by their names.
+        path: JSON, compressed where its name ends with .gz; either COCO results, a list of
+            `image_id`, `category_id`, `bbox`, `score` with the label map's ids; or a COCO data set
+            with scores, whose classes go by their names.
         label_map: Of the records.
 
     Raises:
@@ -85,10 +90,12 @@ def read(path: Path, label_map: LabelMap) -> DetectionsFile:
     content = _load(path)
     if isinstance(content, dict):
         rows = _list(path, content, "annotations")
-        pictures = _by_id(path, _list(path, content, "images"), "images", "file_name")
+        images = _list(path, content, "images")
+        pictures = _by_id(path, images, "images", "file_name")
+        sizes = {row["file_name"]: (row.get("height"), row.get("width")) for row in images}
         names = _by_id(path, _list(path, content, "categories"), "categories", "name")
     elif isinstance(content, list):
-        rows, pictures, names = content, None, label_map.names
+        rows, pictures, names, sizes = content, None, label_map.names, None
     else:
         raise UserError(str(path), "found neither a list nor an object", _CURE)
     classes = {key: label_map.id_of(name) for key, name in names.items()}
@@ -111,6 +118,7 @@ def read(path: Path, label_map: LabelMap) -> DetectionsFile:
         {name: _detections(own) for name, own in entries.items()},
         _masks(entries),
         left_out,
+        sizes,
     )
 
 
@@ -153,10 +161,11 @@ def assign(found: DetectionsFile, selection: Selection) -> list[str | None]:
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
     except FileNotFoundError:
         raise UserError(str(path), "no such file", "give a file of detections") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise UserError(str(path), f"not JSON: {error}", _CURE) from None
 
 

@@ -35,6 +35,27 @@ SUMMARY_METRICS = tuple(_TAGS)
 
 
 @dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a model takes; None where that is not known.
+
+    Attributes:
+        parameters: Number of weights, batch norm's moving statistics aside.
+        flops: Floating-point operations per picture, a multiplication and an addition counted as
+            two.
+        size_bytes: Of the files that inference needs, or of a checkpoint's weights without those
+            of the optimizer.
+        ms_per_image: Time per picture.
+        timed: What was timed, and on what.
+    """
+
+    parameters: int | None = None
+    flops: int | None = None
+    size_bytes: int | None = None
+    ms_per_image: float | None = None
+    timed: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluation:
     """What an evaluation found.
 
@@ -44,6 +65,7 @@ class Evaluation:
         step: Training step of the weights; None of a file of detections.
         metrics: See `CocoMetrics`.
         losses: Mean over the pictures of each validation loss, by name; empty for an export.
+        cost: What the model takes; nothing is known of a file of detections.
     """
 
     model: str
@@ -51,6 +73,7 @@ class Evaluation:
     step: int | None
     metrics: CocoMetrics
     losses: Mapping[str, float]
+    cost: Cost = Cost()
 
 
 def title(evaluation: Evaluation) -> str:
@@ -95,7 +118,7 @@ def write_json(evaluation: Evaluation, path: str | Path, analysis: Analysis | No
     found = dataclasses.asdict(evaluation)
     if analysis is not None:
         found["analysis"] = dataclasses.asdict(analysis)
-    content = _without_nan(found)
+    content = without_nan(found)
     atomic.write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -188,9 +211,10 @@ def _shown(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4f}"
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """A tree for JSON, with None for NaN."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

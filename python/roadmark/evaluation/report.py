@@ -3,11 +3,11 @@
 import base64
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from roadmark import atomic
-from roadmark.evaluation import charts, evaluation, mistake_pictures
+from roadmark.evaluation import charts, evaluation, mistake_pictures, page
 from roadmark.evaluation.analysis import Analysis, Mistake
 from roadmark.evaluation.bootstrap import Interval
 from roadmark.evaluation.charts import Bar, Series
@@ -19,52 +19,6 @@ from roadmark.evaluation.tide import ErrorSplit
 
 _MOST_LINES = len(charts.COLOURS)
 _MOST_DRIVES = 30
-
-_STYLE = """
-:root { color-scheme: light }
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 1200px; padding: 16px; color: #1b1b1b; background: #fff;
-  font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
-h1 { font-size: 22px; margin: 0 0 4px; overflow-wrap: anywhere }
-h2 { font-size: 17px; margin: 28px 0 6px; border-bottom: 1px solid #ccc }
-h3 { font-size: 14px; margin: 0 0 4px }
-p { margin: 4px 0 10px; max-width: 75ch }
-.about { color: #555; overflow-wrap: anywhere }
-.tiles, .charts, .sheet { display: grid; gap: 12px }
-.tiles { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)) }
-.charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 360px), 1fr)) }
-.charts > div { max-width: 560px; min-width: 0 }
-.scroll + .charts, .tiles + p { margin-top: 12px }
-.sheet { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)) }
-.tile { border: 1px solid #ccc; border-radius: 6px; padding: 8px 10px }
-.tile b { display: block; font-size: 24px; font-weight: 600 }
-.tile small { color: #555 }
-svg { display: block; width: 100%; height: auto; font-size: 11px }
-svg text { fill: #333 }
-.legend span { display: inline-block; margin-right: 14px; font-size: 13px }
-.legend i { display: inline-block; width: 11px; height: 11px; margin-right: 5px }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }
-th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #e2e2e2 }
-th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: nowrap }
-th { font-weight: 600 }
-code { white-space: nowrap }
-figure { margin: 0; break-inside: avoid }
-figure img { display: block; width: 100%; height: auto; aspect-ratio: 4 / 3; background: #000 }
-figcaption { font-size: 12px; line-height: 1.3; padding-top: 3px; overflow-wrap: anywhere }
-@media (max-width: 500px) { table { font-size: 13px } th, td { padding: 3px 6px } }
-@media print {
-  body { max-width: none; padding: 0; font-size: 11px }
-  .charts > div, .tile, tr { break-inside: avoid }
-  h2, .legend { break-after: avoid }
-  table { font-size: 10px }
-  th, td { padding: 2px 6px }
-  .scroll { overflow: visible }
-  .charts { grid-template-columns: repeat(2, 1fr) }
-  .sheet { grid-template-columns: repeat(4, 1fr) }
-  td, rect, circle, i { print-color-adjust: exact; -webkit-print-color-adjust: exact }
-}
-"""
 
 
 def write(
@@ -109,16 +63,7 @@ def write(
             selection,
         ),
     ]
-    title = html.escape(evaluation.title(found))
-    text = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(sections)
-        + "\n</body>\n</html>\n"
-    )
-    atomic.write_text(path, text)
+    atomic.write_text(path, page.document(evaluation.title(found), sections))
 
 
 def _head(found: Evaluation, analysis: Analysis) -> str:
@@ -131,7 +76,7 @@ def _head(found: Evaluation, analysis: Analysis) -> str:
         ("ECE", analysis.calibration.expected_error, "error of the scores"),
     ]
     shown = "".join(
-        f'<div class="tile">{name}<b>{_number(value)}</b><small>{note}</small></div>'
+        f'<div class="tile">{name}<b>{page.number(value)}</b><small>{note}</small></div>'
         for name, value, note in tiles
     )
     doubt = "" if sure.units >= 10 else ", too few to trust the interval"
@@ -149,14 +94,14 @@ def _coco(found: Evaluation) -> str:
     kinds = found.metrics.summary
     heads = ["", *({"bbox": "boxes", "segm": "masks"}[kind] for kind in kinds)]
     rows = [
-        [name, *(_number(summary[name], 4) for summary in kinds.values())]
+        [name, *(page.number(summary[name], 4) for summary in kinds.values())]
         for name in evaluation.SUMMARY_METRICS
     ]
-    parts = [_table(heads, rows)]
+    parts = [page.table(heads, rows)]
     if found.losses:
-        losses = [[name, _number(value, 4)] for name, value in found.losses.items()]
-        parts.append(_table(["validation loss", "mean"], losses))
-    return f'<h2>COCO metrics</h2><div class="charts">{"".join(map(_boxed, parts))}</div>'
+        losses = [[name, page.number(value, 4)] for name, value in found.losses.items()]
+        parts.append(page.table(["validation loss", "mean"], losses))
+    return f'<h2>COCO metrics</h2><div class="charts">{"".join(map(page.boxed, parts))}</div>'
 
 
 def _classes(found: Evaluation, analysis: Analysis) -> str:
@@ -165,7 +110,7 @@ def _classes(found: Evaluation, analysis: Analysis) -> str:
     for name, curve in analysis.curves.items():
         row, best = per_class[name], curve.best
         values = (row["AP"], row["AP50"], best.threshold, best.precision, best.recall, best.f1)
-        rows.append([name, str(row["objects"]), *(_number(value) for value in values)])
+        rows.append([name, str(row["objects"]), *(page.number(value) for value in values)])
     heads = ["class", "objects", "AP", "AP50", "best threshold", "precision", "recall", "F1"]
     most = sorted(analysis.curves, key=lambda name: -per_class[name]["objects"])[:_MOST_LINES]
     # In the label map's order, so that colours are the same in every report.
@@ -191,9 +136,9 @@ def _classes(found: Evaluation, analysis: Analysis) -> str:
         "<h2>Classes and score thresholds</h2>"
         "<p>At an IoU of 0.5. A dot is the threshold with the highest F1: take it for "
         f"<code>infer --score_threshold</code>.{some}</p>"
-        f'<div class="scroll">{_table(heads, rows)}</div><div class="charts">'
-        + _boxed(charts.lines("precision over recall", "recall", "precision", precision))
-        + _boxed(charts.lines("F1 over score threshold", "score threshold", "F1", f1))
+        f'<div class="scroll">{page.table(heads, rows)}</div><div class="charts">'
+        + page.boxed(charts.lines("precision over recall", "recall", "precision", precision))
+        + page.boxed(charts.lines("F1 over score threshold", "score threshold", "F1", f1))
         + "</div>"
     )
 
@@ -208,21 +153,21 @@ def _errors(errors: ErrorSplit) -> str:
         "missed": "not found at all",
     }
     order = sorted(errors.costs, key=lambda kind: -errors.costs[kind])
-    bars = [Bar(kind, errors.costs[kind], _number(errors.costs[kind])) for kind in order]
+    bars = [Bar(kind, errors.costs[kind], page.number(errors.costs[kind])) for kind in order]
     rows = [
-        [kind, explained[kind], str(errors.counts[kind]), _number(errors.costs[kind], 4)]
+        [kind, explained[kind], str(errors.counts[kind]), page.number(errors.costs[kind], 4)]
         for kind in order
     ]
     return (
         "<h2>What goes wrong</h2>"
-        f"<p>How much AP50 (now {_number(errors.AP50)}) would rise if one kind of mistake were "
+        f"<p>How much AP50 (now {page.number(errors.AP50)}) would rise if one kind of mistake were "
         "mended (TIDE, Bolya et al. 2020). Numbers are at any score, so most are of very low "
         "score and cost little. All false positives together cost "
-        f"{_number(errors.false_positives_cost)}, all objects without a detection "
-        f"{_number(errors.false_negatives_cost)}.</p>"
+        f"{page.number(errors.false_positives_cost)}, all objects without a detection "
+        f"{page.number(errors.false_negatives_cost)}.</p>"
         '<div class="charts">'
-        + _boxed(charts.bars("AP50 lost by kind of mistake", bars, 1))
-        + _boxed(_table(["kind", "meaning", "number", "AP50 lost"], rows))
+        + page.boxed(charts.bars("AP50 lost by kind of mistake", bars, 1))
+        + page.boxed(page.table(["kind", "meaning", "number", "AP50 lost"], rows))
         + "</div>"
     )
 
@@ -246,31 +191,31 @@ def _confusion(analysis: Analysis) -> str:
 
 def _where(analysis: Analysis) -> str:
     bars = [
-        Bar(name, row["AP50"], f"{_number(row['AP50'])} of {row['objects']}")
+        Bar(name, row["AP50"], f"{page.number(row['AP50'])} of {row['objects']}")
         for name, row in analysis.sizes.items()
     ]
     sizes = [
-        [name, str(row["objects"]), *(_number(row[key]) for key in ("AP", "AP50", "AR100"))]
+        [name, str(row["objects"]), *(page.number(row[key]) for key in ("AP", "AP50", "AR100"))]
         for name, row in analysis.sizes.items()
     ]
     text = (
         "<h2>Where it goes wrong</h2>"
         "<p>By size: the side, in pixels of the picture, of a square as large as the box.</p>"
         '<div class="charts">'
-        + _boxed(charts.bars("AP50 by size", bars, whole=1.0))
-        + _boxed(_table(["size", "objects", "AP", "AP50", "AR100"], sizes))
+        + page.boxed(charts.bars("AP50 by size", bars, whole=1.0))
+        + page.boxed(page.table(["size", "objects", "AP", "AP50", "AR100"], sizes))
         + "</div>"
     )
     if not analysis.drives:
         return text + "<p>The pictures' names tell no drives (<code>--group_by</code> can).</p>"
     drives = [
-        [row.name, str(row.pictures), str(row.objects), _number(row.mAP), _number(row.AP50)]
+        [row.name, str(row.pictures), str(row.objects), page.number(row.mAP), page.number(row.AP50)]
         for row in analysis.drives[:_MOST_DRIVES]
     ]
     more = len(analysis.drives) - len(drives)
     rest = f" {more} better ones are in the JSON file." if more else ""
-    return f"{text}<p>By drive, the worst first.{rest}</p>" + _boxed(
-        _table(["drive", "pictures", "objects", "mAP", "AP50"], drives)
+    return f"{text}<p>By drive, the worst first.{rest}</p>" + page.boxed(
+        page.table(["drive", "pictures", "objects", "mAP", "AP50"], drives)
     )
 
 
@@ -281,8 +226,8 @@ def _calibration(analysis: Analysis) -> str:
         [
             f"{number / 10:.1f}-{number / 10 + 0.1:.1f}",
             str(part.count),
-            _number(part.score),
-            _number(part.precision),
+            page.number(part.score),
+            page.number(part.precision),
         ]
         for number, part in enumerate(bins)
     ]
@@ -290,9 +235,9 @@ def _calibration(analysis: Analysis) -> str:
         "<h2>Can scores be believed?</h2>"
         "<p>Of the detections of one score, how many are right at an IoU of 0.5. Below the dashed "
         "line the model is too sure of itself, above it too modest. ECE is the mean distance, "
-        f"{_number(analysis.calibration.expected_error)}.</p>"
+        f"{page.number(analysis.calibration.expected_error)}.</p>"
         '<div class="charts">'
-        + _boxed(
+        + page.boxed(
             charts.lines(
                 "precision over score",
                 "mean score",
@@ -302,7 +247,7 @@ def _calibration(analysis: Analysis) -> str:
                 dots=True,
             )
         )
-        + _boxed(_table(["score", "detections", "mean score", "precision"], rows))
+        + page.boxed(page.table(["score", "detections", "mean score", "precision"], rows))
         + "</div>"
     )
 
@@ -339,18 +284,6 @@ def _caption(mistake: Mistake) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    first = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
-    others = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return f"<table><tr>{first}</tr>{others}</table>"
-
-
-def _boxed(content: str) -> str:
-    return f'<div class="scroll">{content}</div>'
-
-
 def _shaded(count: int, total: int) -> str:
     share = count / total if total else 0.0
     return f'<td style="background:rgba(0,114,178,{0.6 * share:.2f})">{count}</td>'
@@ -360,10 +293,6 @@ def _between(interval: Interval) -> str:
     if math.isnan(interval.low):
         return "no interval"
     return f"{interval.low:.3f} to {interval.high:.3f}"
-
-
-def _number(value: float, digits: int = 3) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _css(colour: tuple[int, int, int]) -> str:

@@ -2,11 +2,7 @@
 
 import base64
 import dataclasses
-import html.parser
-import os
 import re
-import shutil
-import subprocess
 
 import cv2
 import numpy as np
@@ -19,35 +15,10 @@ from roadmark.evaluation.evaluation import Evaluation
 from roadmark.evaluation.recording import Recording
 from roadmark.evaluation.results import Results
 from roadmark.odapi.label_map import LabelMap
-from roadmark.testing import small_records
+from roadmark.testing import small_records, web_pages
+from roadmark.testing.web_pages import Page
 
 NAMES = {1: "vehicle", 2: "<b>pedestrian", 3: "cyclist"}
-VOID = {"meta", "link", "img", "br"}
-
-
-class Page(html.parser.HTMLParser):
-    """Tags that open and close in order, and what they refer to."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.references, self.text = [], [], [], ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.references += [value for key, value in attributes if key in ("src", "href")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def evaluated(folder, change=lambda image: image):
@@ -98,39 +69,9 @@ def test_the_page_is_whole_and_loads_nothing(written):
 
 
 def test_a_browser_has_nothing_to_complain_of(written, tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no chromium on the PATH; get it with: apt-get install chromium")
-    good, bad = tmp_path / "good.html", tmp_path / "bad.html"
-    good.write_text(written[0])
-    bad.write_text(written[0] + '<script>console.error("heard")</script>')
-    assert _console(browser, good, tmp_path) == []
-    assert len(_console(browser, bad, tmp_path)) == 1, "complaints must be heard at all"
-
-
-def _console(browser, page, home):
-    """What the browser's console says while it opens a page and takes a picture of it."""
-    picture = page.with_suffix(".png")
-    answer = subprocess.run(
-        [
-            browser,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--enable-logging=stderr",
-            "--window-size=390,2000",
-            f"--user-data-dir={home}",
-            f"--screenshot={picture}",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-        env=os.environ | {"HOME": str(home)},
-    )
-    assert cv2.imread(str(picture)).std() > 10, "an empty page"
-    return [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]
+    assert web_pages.complaints(written[0], tmp_path) == []
+    bad = written[0] + '<script>console.error("heard")</script>'
+    assert len(web_pages.complaints(bad, tmp_path)) == 1, "complaints must be heard at all"
 
 
 def test_names_are_shown_as_they_are(written):

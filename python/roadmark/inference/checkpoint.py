@@ -1,12 +1,13 @@
 """Evaluation of a trained model's checkpoints: COCO metrics and validation losses."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from roadmark.detections import Detections
 from roadmark.evaluation import records
-from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.evaluation import Cost, Evaluation
 from roadmark.evaluation.records import OnPicture, Selection
 from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.odapi.label_map import LabelMap
@@ -27,7 +28,8 @@ def evaluate(
         UserError: The checkpoint is of another model, or as `records.evaluate`.
     """
     evaluator = CheckpointEvaluator(model.config, model.label_map)
-    return evaluator.evaluate(model.checkpoint, selection, on_picture)
+    found = evaluator.evaluate(model.checkpoint, selection, on_picture)
+    return dataclasses.replace(found, cost=evaluator.cost(selection))
 
 
 class CheckpointEvaluator:
@@ -69,4 +71,15 @@ class CheckpointEvaluator:
             step=checkpoints.step_of(checkpoint),
             metrics=metrics,
             losses={name: value / len(selection) for name, value in totals.items()},
+        )
+
+    def cost(self, selection: Selection) -> Cost:
+        """What the model takes, timed on the first pictures; once a checkpoint is restored."""
+        found = self._step.cost(lambda: (data for _, data in selection.records()))
+        return Cost(
+            parameters=found.parameters,
+            flops=found.flops,
+            size_bytes=found.size_bytes,
+            ms_per_image=found.ms_per_image,
+            timed="checkpoint's network and post-processing in TensorFlow, one picture at a time",
         )

@@ -1,11 +1,18 @@
 """Evaluation of an exported model: COCO metrics by the very path that `infer` takes."""
 
+import statistics
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from roadmark.detections import Detections
 from roadmark.evaluation import records
-from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.evaluation import Cost, Evaluation
 from roadmark.evaluation.records import OnPicture, Selection
-from roadmark.inference.detector import Detector
+from roadmark.inference.detector import ANCHORS_FILE, Detector
+from roadmark.inference.engine import RAW_FOLDER
 from roadmark.odapi import label_map
 from roadmark.ops.postprocess import MASK_LOGITS
 
@@ -31,12 +38,45 @@ def evaluate(
         UserError: As `records.evaluate`.
     """
     with_masks = any(output.name == MASK_LOGITS for output in detector.manifest.outputs)
-    detections = records.detect_all(selection, detector.detect, _BATCH_SIZE)
+    timed = _Timed(detector)
+    detections = records.detect_all(selection, timed.detect, _BATCH_SIZE)
     names = label_map.load(Path(folder) / LABEL_MAP_FILE)
+    metrics = records.evaluate(selection, detections, names, with_masks, on_picture)
     return Evaluation(
         model=str(folder),
         records=selection.source,
         step=detector.manifest.step,
-        metrics=records.evaluate(selection, detections, names, with_masks, on_picture),
+        metrics=metrics,
         losses={},
+        cost=Cost(
+            size_bytes=_size_bytes(Path(folder)),
+            ms_per_image=timed.ms_per_image(),
+            timed=f"export with pre- and post-processing, {detector.engine}, batches of "
+            f"{_BATCH_SIZE}",
+        ),
     )
+
+
+class _Timed:
+    """A detector with a clock."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._seconds: list[float] = []
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        begin = time.perf_counter()
+        found = self._detector.detect(images)
+        self._seconds.append((time.perf_counter() - begin) / len(images))
+        return found
+
+    def ms_per_image(self) -> float:
+        # The first batch compiles and allocates, the last may be a small one.
+        counted = self._seconds[1:-1] or self._seconds
+        return 1e3 * statistics.median(counted)
+
+
+def _size_bytes(folder: Path) -> int:
+    files = [path for path in (folder / RAW_FOLDER).rglob("*") if path.is_file()]
+    anchors = folder / ANCHORS_FILE
+    return sum(path.stat().st_size for path in [*files, *([anchors] if anchors.exists() else [])])

@@ -4,6 +4,10 @@ Decoding, resizing, prediction, losses and post-processing are those of
 `object_detection.model_lib_v2.eager_eval_loop`; which records are read is ours.
 """
 
+import dataclasses
+import itertools
+import statistics
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
@@ -18,6 +22,7 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 from object_detection import inputs, model_lib  # noqa: E402
 from object_detection.builders import decoder_builder  # noqa: E402
 from object_detection.core import standard_fields  # noqa: E402
+from tensorflow.python.profiler import model_analyzer, option_builder  # noqa: E402
 
 from roadmark.detections import Detections  # noqa: E402
 from roadmark.ops.postprocess import paste_masks  # noqa: E402
@@ -26,6 +31,27 @@ _Inputs = standard_fields.InputDataFields
 _MASK_THRESHOLD = 0.5
 _PREFETCHED = 4
 _TOTAL_LOSS = "total_loss"
+_TIMED = 10
+_STATISTICS = ("moving_mean", "moving_variance")
+_HEAVY = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkCost:
+    """What a network takes for one picture.
+
+    Attributes:
+        parameters: Number of weights, batch norm's moving statistics aside.
+        size_bytes: Of the weights and the statistics.
+        flops: Floating-point operations, an addition and a multiplication counted as two; None
+            where a layer's shape is known only when it runs.
+        ms_per_image: Median over some pictures, network and post-processing.
+    """
+
+    parameters: int
+    size_bytes: int
+    flops: int | None
+    ms_per_image: float
 
 
 class EvalStep:
@@ -60,6 +86,51 @@ class EvalStep:
                 _detections(found, (int(size[0]), int(size[1]))),
                 {name: float(value) for name, value in losses.items()},
             )
+
+    def cost(self, read_records: Callable[[], Iterable[bytes]]) -> NetworkCost:
+        """What the network takes for a picture of the size that the config resizes to.
+
+        Args:
+            read_records: As for `run`; the first few are used.
+        """
+        pictures = [
+            (features[_Inputs.image], features[_Inputs.true_image_shape])
+            for features, _ in itertools.islice(
+                _dataset(self._config, self._model, read_records), _TIMED
+            )
+        ]
+        forward = tf.function(self._detect, autograph=False).get_concrete_function(*pictures[0])
+        forward(*pictures[0])
+        weights = forward.graph.variables
+        return NetworkCost(
+            parameters=sum(
+                weight.shape.num_elements()
+                for weight in weights
+                if not weight.name.split(":")[0].endswith(_STATISTICS)
+            ),
+            size_bytes=sum(w.shape.num_elements() * w.dtype.size for w in weights),
+            flops=_flops(forward.graph),
+            ms_per_image=1e3 * statistics.median(_seconds(forward, one) for one in pictures),
+        )
+
+    def _detect(self, image: tf.Tensor, true_shape: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._model.postprocess(self._model.predict(image, true_shape), true_shape)
+
+
+def _seconds(forward: Callable, picture: tuple) -> float:
+    begin = time.perf_counter()
+    for output in forward(*picture).values():
+        output.numpy()
+    return time.perf_counter() - begin
+
+
+def _flops(graph: tf.Graph) -> int | None:
+    layers = [operation for operation in graph.get_operations() if operation.type in _HEAVY]
+    if not all(layer.outputs[0].shape.is_fully_defined() for layer in layers):
+        return None
+    kind = option_builder.ProfileOptionBuilder
+    options = kind(kind.float_operation()).with_empty_output().build()
+    return model_analyzer.profile(graph, options=options).total_float_ops
 
 
 def _dataset(

@@ -1,0 +1,1 @@
+"""Runs side by side: metrics, costs, settings, which differences are real, where they disagree."""
