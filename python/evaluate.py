@@ -32,7 +32,7 @@ _MODEL = flags.DEFINE_string("model", None, "An exported folder, instead of a ru
 _DETECTIONS = flags.DEFINE_string(
     "detections", None, "A file of detections (COCO JSON), instead of a model."
 )
-_ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto to go by device.")
+_ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
 _EVAL_RECORDS = flags.DEFINE_string(

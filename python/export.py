@@ -1,15 +1,16 @@
 """Exports a trained model to a folder that runs without anything else.
 
     bazel run //python:export -- --model_dir=runs/demo
+    bazel run //python:export -- --model_dir=runs/demo --format=saved_model,onnx,openvino
     bazel run //python:export -- --config=configs/effdet_d0.config --checkpoint=DIR/ckpt-0 --out=DIR
 
-The folder, by default `export` inside the run's folder, holds two SavedModels. `saved_model` takes
-a uint8 batch of pictures and gives final detections, as TF Serving and the tutorials use it. `raw`
-is the network alone; `manifest.json` beside it says how pictures become its input and its outputs
-become detections, and carries the SHA-256 of every file. `infer` and `evaluate` take the folder as
---model.
+The folder, by default `export` inside the run's folder, always holds two SavedModels.
+`saved_model` takes a uint8 batch of pictures and gives final detections, as TF Serving and the
+tutorials use it. `raw` is the network alone; `manifest.json` beside it says how pictures become its
+input and its outputs become detections, and carries the SHA-256 of every file. --format adds the
+raw network as ONNX and in OpenVINO's format. `infer` and `evaluate` take the folder as --model.
 
-Before the folder is put in its place, both are run on rendered street scenes and compared.
+Before the folder is put in its place, all are run on rendered street scenes and compared.
 """
 
 from pathlib import Path
@@ -28,10 +29,17 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the run's own.")
 _OUT = flags.DEFINE_string("out", None, "Folder to write. Default: <model_dir>/export.")
+_FORMAT = flags.DEFINE_list(
+    "format", ["saved_model"], "saved_model, onnx and openvino, with commas between them."
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", 0, "The only one that onnx and openvino take; 0 for any.", 0
+)
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
+    formats = _formats()
     run = _run_folder()
     out = _out(run)
 
@@ -42,12 +50,33 @@ def main() -> int:
     config = None if from_run and _MODEL_DIR.value is None else _CONFIG.value
     model = trained_model.find(run, _CHECKPOINT.value, config, _LABEL_MAP.value)
     print(f"exporting {model.checkpoint} to {out}", flush=True)
-    exported = exporter.export(model, out)
+    exported = exporter.export(model, out, formats, _BATCH_SIZE.value)
     print(f"raw against stock on {exported.agreement}")
-    print(f"with OpenVINO: {exported.openvino}")
+    if exported.conversion:
+        print(f"conversion: {exported.conversion}")
+        problems = "; ".join(exported.conversion.tensorrt)
+        print(f"for TensorRT (operators and sizes alone): {problems or 'nothing in the way'}")
+    for engine, agreement in exported.engines.items():
+        print(f"{engine} against raw on {agreement}")
     print(f"exported {model.name} of step {exported.manifest.step} to {exported.folder}")
     print(f"try it: bazel run //python:infer -- --model={exported.folder} --video=test.mp4")
     return 0
+
+
+def _formats() -> frozenset[str]:
+    from roadmark.export import exporter
+
+    formats = frozenset(_FORMAT.value)
+    for name in sorted(formats - set(exporter.FORMATS)):
+        choices = ", ".join(exporter.FORMATS)
+        raise UserError("--format", f"found {name!r}", f"choose among {choices}")
+    if _BATCH_SIZE.value and formats <= {"saved_model"}:
+        raise UserError(
+            "--batch_size",
+            "found it with saved_model alone, whose batch is always free",
+            "add --format=onnx or openvino",
+        )
+    return formats
 
 
 def _run_folder() -> Path | None:

@@ -50,6 +50,16 @@ _RUN = "--model_dir=runs/street"
             [_RUN, "--checkpoint=runs/none"], "runs/none: no such checkpoint", id="no checkpoint"
         ),
         pytest.param(["--model_dir=exported"], "is an exported model", id="an export for a run"),
+        pytest.param(
+            [_RUN, "--format=onnx,caffe"],
+            "--format: found 'caffe'; choose among saved_model, onnx, openvino",
+            id="no such format",
+        ),
+        pytest.param(
+            [_RUN, "--batch_size=4"],
+            "--batch_size: found it with saved_model alone",
+            id="a fixed batch of what has a free one",
+        ),
         pytest.param([_RUN, "--out=afile"], "afile: Not a directory", id="out is a file"),
         pytest.param([_RUN, "--out=photos"], "photos: holds other files", id="out is the user's"),
         pytest.param(

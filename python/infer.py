@@ -45,7 +45,7 @@ _SCORE_THRESHOLD = flags.DEFINE_float(
 )
 _CLASSES = flags.DEFINE_list("classes", [], "Only these class names, with commas between them.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Pictures per run of the model.", 1)
-_ENGINE = flags.DEFINE_string("engine", "auto", "openvino, tensorflow, or auto to go by device.")
+_ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Processor threads of the model; 0 for all.", 0)

@@ -156,12 +156,14 @@ class EngineStamp:
         path: File or folder inside the exported folder.
         precision: Such as `fp32`.
         built_for: Further facts that must hold where it is loaded, by name.
+        making: What making the file took, by name. Older manifests have none.
     """
 
     engine: str
     path: str
     precision: str
     built_for: Mapping[str, str]
+    making: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -327,15 +329,20 @@ def _parse(kind: Any, value: Any, path: Path, where: str) -> Any:
 
 def _parse_dataclass(kind: Any, value: Any, path: Path, where: str) -> Any:
     fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    optional = {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default_factory is not dataclasses.MISSING
+    }
     found = value if isinstance(value, dict) else {}
-    if set(found) != set(fields):
-        wrong = sorted(set(found) ^ set(fields))
+    wrong = sorted((set(found) ^ set(fields)) - (optional - set(found)))
+    if wrong:
         raise UserError(
             path, f"{where}: found unknown or missing fields {', '.join(wrong)}", _EXPORT_AGAIN
         )
     return kind(
         **{
-            name: _parse(type_, found[name], path, f"{where}.{name}")
-            for name, type_ in fields.items()
+            name: _parse(fields[name], item, path, f"{where}.{name}")
+            for name, item in found.items()
         }
     )

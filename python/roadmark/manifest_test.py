@@ -91,6 +91,14 @@ def test_a_damaged_export_of_another_release_is_still_an_export(folder):
     assert manifest.is_export(folder)
 
 
+def test_what_a_manifest_need_not_say(folder):
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    assert content["engines"][0].pop("making") == {}
+    path.write_text(json.dumps(content))
+    assert manifest.load(folder) == EXAMPLE
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -84,6 +84,36 @@ def measure(
         outputs = stock(input_tensor=tf.constant(image[np.newaxis]))
         expected = {name: value.numpy()[0] for name, value in outputs.items()}
         parts.append(_measure_one(detector, image, expected))
+    return _worst(parts)
+
+
+def between(reference: Detector, candidate: Detector, images: Sequence[np.ndarray]) -> Agreement:
+    """Compares raw outputs and detections of two engines that run the same network.
+
+    Args:
+        reference: Whose results count.
+        candidate: Whose results are judged.
+        images: uint8 `[H, W, 3]` RGB each.
+    """
+    return _worst([_between(reference, candidate, image) for image in images])
+
+
+def _between(reference: Detector, candidate: Detector, image: np.ndarray) -> Agreement:
+    raw, found = [], []
+    for detector in (candidate, reference):
+        submitted = detector.submit([image])
+        raw.append(detector.outputs(submitted))
+        found.append(detector.postprocess(raw[-1], submitted)[0])
+    compared = match(*found)
+    if reference.manifest.postprocess.architecture != ONE_STAGE:
+        return compared
+    (scores, boxes), (reference_scores, reference_boxes) = (
+        _scores_and_boxes(reference, outputs) for outputs in raw
+    )
+    return _wider(compared, scores - reference_scores, boxes - reference_boxes)
+
+
+def _worst(parts: Sequence[Agreement]) -> Agreement:
     return Agreement(
         images=len(parts),
         boxes=sum(part.boxes for part in parts),
@@ -100,9 +130,14 @@ def _measure_one(detector: Detector, image: np.ndarray, stock: dict[str, np.ndar
     compared = match(found, stock_detections(stock, image.shape[:2]))
     if detector.manifest.postprocess.architecture != ONE_STAGE:
         return compared
-    score, corner = _before_suppression(detector, raw, stock)
-    return dataclasses.replace(
-        compared, score=max(score, compared.score), corner=max(corner, compared.corner)
+    scores, boxes = _scores_and_boxes(detector, raw)
+    background = int(detector.manifest.postprocess.background_column)
+    size = detector.manifest.input
+    pixels = np.float32((size.height, size.width) * 2)
+    return _wider(
+        compared,
+        scores - stock["raw_detection_scores"][:, background:],
+        boxes - stock["raw_detection_boxes"] * pixels,
     )
 
 
@@ -145,17 +180,22 @@ def match(found: Detections, expected: Detections) -> Agreement:
     )
 
 
-def _before_suppression(
-    detector: Detector, raw: dict[str, np.ndarray], stock: dict[str, np.ndarray]
-) -> tuple[float, float]:
+def _scores_and_boxes(
+    detector: Detector, raw: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of all anchors, before suppression; boxes in pixels of the network's input."""
     spec, size = detector.manifest.postprocess, detector.manifest.input
-    scores = convert_scores(raw[CLASS_LOGITS][0], spec)
     boxes = box_coder.decode(raw[BOX_ENCODINGS][0], detector.anchors, spec.box_coder.scale_factors)
-    stock_scores = stock["raw_detection_scores"][:, int(spec.background_column) :]
     pixels = np.float32((size.height, size.width) * 2)
-    return (
-        _largest(scores - stock_scores),
-        _largest((boxes - stock["raw_detection_boxes"]) * pixels),
+    return convert_scores(raw[CLASS_LOGITS][0], spec), boxes * pixels
+
+
+def _wider(compared: Agreement, scores: np.ndarray, boxes: np.ndarray) -> Agreement:
+    """With the differences of all anchors taken in."""
+    return dataclasses.replace(
+        compared,
+        score=max(_largest(scores), compared.score),
+        corner=max(_largest(boxes), compared.corner),
     )
 
 

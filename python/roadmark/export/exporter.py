@@ -6,11 +6,14 @@ raw/              the network alone: preprocessed batch in, raw outputs out
 anchors.npy       its anchors (one-stage models)
 label_map.pbtxt   class names
 pipeline.config   the config of the model
+onnx/, openvino/  the network alone in these formats, where asked for
 """
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +21,19 @@ import numpy as np
 from roadmark import atomic, manifest, progress
 from roadmark.data import synthetic
 from roadmark.errors import UserError
-from roadmark.export import agreement
+from roadmark.export import agreement, conversion
 from roadmark.export.agreement import STOCK_FOLDER, Agreement
-from roadmark.inference.detector import ANCHORS_FILE
-from roadmark.inference.engine import OPENVINO, RAW_FOLDER, TENSORFLOW
+from roadmark.export.conversion import Conversion
+from roadmark.inference.detector import ANCHORS_FILE, Detector
+from roadmark.inference.engine import BATCH, ONNXRUNTIME, OPENVINO, RAW_FOLDER, TENSORFLOW
 from roadmark.manifest import ONE_STAGE, EngineStamp, Manifest
 from roadmark.odapi import checkpoints
 from roadmark.odapi.trained_model import TrainedModel
 
+ONNX = "onnx"
+FORMATS = ("saved_model", ONNX, OPENVINO)
+_ONNX_FILE = "onnx/model.onnx"
+_OPENVINO_FILE = "openvino/model.xml"
 _CONFIG = "pipeline.config"
 _LABEL_MAP = "label_map.pbtxt"
 _CHECKED_SCENES = 2
@@ -39,53 +47,116 @@ class Exported:
         folder: Where it is.
         manifest: What it says.
         agreement: How close raw and stock are.
-        openvino: How close they are when OpenVINO runs the raw network, or why it cannot.
+        engines: How close other engines come to the raw network in TensorFlow, or why one cannot
+            run it, by the engine's name.
+        conversion: What converting it took; None where nothing was converted.
     """
 
     folder: Path
     manifest: Manifest
     agreement: Agreement
-    openvino: Agreement | str
+    engines: Mapping[str, Agreement | str]
+    conversion: Conversion | None
 
 
-def export(model: TrainedModel, out: str | Path) -> Exported:
+def export(
+    model: TrainedModel,
+    out: str | Path,
+    formats: Collection[str] = (),
+    batch_size: int = 0,
+) -> Exported:
     """Exports a trained model; the folder appears whole or not at all.
 
     Args:
         model: As `trained_model.find` gives it.
         out: The folder; an earlier export there is replaced.
+        formats: Of `FORMATS`, those to write besides the SavedModels, which are always there.
+        batch_size: The only one that these formats take; 0 for any.
 
     Raises:
         UserError: `out` holds something else than an export, the checkpoint is of another model,
-            the config needs what cannot be exported, or the two SavedModels do not agree.
+            the config needs what cannot be exported, or the formats do not agree.
     """
     out = Path(out)
     _refuse_to_replace(out, model)
-    with progress.track("exporting", 6, "parts") as meter, atomic.atomic_folder(out) as folder:
+    with progress.track("exporting", 7, "parts") as meter, atomic.atomic_folder(out) as folder:
         description = _write(model, folder, meter)
         scenes = [synthetic.render_scene(0, index).image for index in range(_CHECKED_SCENES)]
         found = agreement.measure(folder, scenes)
         meter.advance(note="compared")
         if not found.holds:
-            raise UserError(
-                model.config_path,
-                f"the raw and the stock export disagree ({found})",
-                "report this config as a bug; nothing was written",
-            )
-        openvino = _try_openvino(folder, scenes)
-        if isinstance(openvino, Agreement) and openvino.holds:
-            stamps = (*description.engines, _openvino_stamp())
-            description = dataclasses.replace(description, engines=stamps)
-            manifest.write(folder, description)
-        meter.advance(note="tried OpenVINO")
-    return Exported(out, description, found, openvino)
+            raise _disagrees(model, "the raw and the stock export disagree", found)
+        made = _convert(folder, formats, batch_size)
+        meter.advance(note="converted")
+        engines: dict[str, Agreement | str] = {}
+        candidates = _stamps(formats, batch_size, made)
+        reference = Detector.load(folder, engine=TENSORFLOW, device="cpu", description=description)
+        for stamp in candidates:
+            tried = dataclasses.replace(description, engines=(*description.engines, stamp))
+            manifest.write(folder, tried)
+            engines[stamp.engine] = agreed = _try(folder, tried, stamp, reference, scenes)
+            if isinstance(agreed, Agreement) and agreed.holds:
+                description = tried
+            elif stamp.path != RAW_FOLDER:
+                raise _disagrees(model, f"{stamp.path} and the raw SavedModel disagree", agreed)
+        manifest.write(folder, description)
+        meter.advance(note="tried " + " and ".join(engines))
+    return Exported(out, description, found, engines, made)
 
 
-def _try_openvino(folder: Path, scenes: Sequence[np.ndarray]) -> Agreement | str:
+def _disagrees(model: TrainedModel, problem: str, found: Agreement | str) -> UserError:
+    return UserError(
+        model.config_path,
+        f"{problem} ({found})",
+        "report this config as a bug; nothing was written",
+    )
+
+
+def _try(
+    folder: Path,
+    description: Manifest,
+    stamp: EngineStamp,
+    reference: Detector,
+    scenes: Sequence[np.ndarray],
+) -> Agreement | str:
     try:
-        return agreement.measure(folder, scenes, OPENVINO)
+        candidate = Detector.load(
+            folder, stamp.engine, "cpu", stamp.precision, description=description
+        )
+        return agreement.between(reference, candidate, scenes)
     except UserError as error:
         return error.problem
+
+
+def _convert(folder: Path, formats: Collection[str], batch_size: int) -> Conversion | None:
+    wanted = [name for name in (ONNX, OPENVINO) if name in formats]
+    if not wanted:
+        return None
+    for name in wanted:
+        (folder / name).mkdir()
+    with tempfile.TemporaryDirectory() as elsewhere:
+        onnx = (folder if ONNX in formats else Path(elsewhere)) / _ONNX_FILE
+        onnx.parent.mkdir(exist_ok=True)
+        openvino = folder / _OPENVINO_FILE if OPENVINO in formats else None
+        return conversion.convert(folder / RAW_FOLDER, onnx, openvino, batch_size)
+
+
+def _stamps(
+    formats: Collection[str], batch_size: int, made: Conversion | None
+) -> list[EngineStamp]:
+    """What the engines are to run; OpenVINO reads the raw SavedModel where it has no own file."""
+    batch = {BATCH: str(batch_size)} if batch_size else {}
+    making = {} if made is None else {"peak_memory_bytes": str(made.peak_bytes)}
+    stamps = []
+    if ONNX in formats:
+        facts = {"onnxruntime": metadata.version("onnxruntime"), "opset": str(made.opset)}
+        stamps.append(EngineStamp(ONNXRUNTIME, _ONNX_FILE, "fp32", facts | batch, making))
+    facts = {"openvino": metadata.version("openvino")}
+    if OPENVINO in formats:
+        stamps.append(EngineStamp(OPENVINO, _OPENVINO_FILE, "fp32", facts | batch, making))
+    else:
+        stamps.append(EngineStamp(OPENVINO, RAW_FOLDER, "fp32", facts))
+    return stamps
 
 
 def _refuse_to_replace(out: Path, model: TrainedModel) -> None:
@@ -142,9 +213,3 @@ def _tensorflow_stamp() -> EngineStamp:
     import tensorflow as tf
 
     return EngineStamp(TENSORFLOW, RAW_FOLDER, "fp32", {"tensorflow": tf.__version__})
-
-
-def _openvino_stamp() -> EngineStamp:
-    import openvino
-
-    return EngineStamp(OPENVINO, RAW_FOLDER, "fp32", {"openvino": openvino.__version__})

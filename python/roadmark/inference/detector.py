@@ -10,6 +10,7 @@ import numpy as np
 from roadmark import manifest
 from roadmark.detections import Detections
 from roadmark.inference import engine as engines
+from roadmark.inference import fixed_batch
 from roadmark.manifest import ONE_STAGE, Manifest
 from roadmark.ops.postprocess import postprocess
 from roadmark.ops.preprocess import YuvPicture, preprocess, resized_size
@@ -36,11 +37,11 @@ class Submitted:
     """A batch that the engine works on.
 
     Attributes:
-        handle: The engine's.
+        handles: The engine's, one for each part that it takes at once.
         sizes: `(height, width)` in pixels of each original picture.
     """
 
-    handle: Any
+    handles: Sequence[Any]
     sizes: tuple[tuple[int, int], ...]
 
 
@@ -134,7 +135,8 @@ class Detector:
         Args:
             inputs: Must stay untouched until `outputs` has returned.
         """
-        return Submitted(self.engine.submit(inputs.arrays), inputs.sizes)
+        parts = fixed_batch.split(inputs.arrays, self.engine.batch_size)
+        return Submitted([self.engine.submit(part) for part in parts], inputs.sizes)
 
     def result(self, submitted: Submitted, score_threshold: float = 0.0) -> list[Detections]:
         """Waits for a submitted batch and post-processes it; see `detect`."""
@@ -142,8 +144,9 @@ class Detector:
 
     def outputs(self, submitted: Submitted) -> dict[str, np.ndarray]:
         """Waits for the raw outputs of a submitted batch."""
-        outputs = self.engine.result(submitted.handle)
-        return {name: _on_host(output) for name, output in outputs.items()}
+        parts = [self.engine.result(handle) for handle in submitted.handles]
+        on_host = [{name: _on_host(output) for name, output in one.items()} for one in parts]
+        return fixed_batch.join(on_host, len(submitted.sizes))
 
     def postprocess(
         self,

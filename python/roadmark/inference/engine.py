@@ -4,21 +4,34 @@
 """
 
 import abc
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from roadmark.errors import UserError
-from roadmark.manifest import Manifest
+from roadmark.manifest import EngineStamp, InputSpec, Manifest
 
 AUTO = "auto"
 # Where the raw SavedModel is in an exported folder.
 RAW_FOLDER = "raw"
+ONNXRUNTIME = "onnxruntime"
 OPENVINO = "openvino"
 TENSORFLOW = "tensorflow"
-ENGINES = (OPENVINO, TENSORFLOW)
+TENSORRT = "tensorrt"
+ENGINES = (TENSORFLOW, ONNXRUNTIME, OPENVINO, TENSORRT)
 DEVICES = ("cpu", "gpu")
 PRECISIONS = ("fp32", "bf16")
+# In what an engine was built for: the only batch size that it takes.
+BATCH = "batch"
+# Fastest first, as measured: docs/export.md. TensorFlow runs every export.
+_ORDER_ON_CPU = (OPENVINO, ONNXRUNTIME, TENSORFLOW)
+_ORDER_ON_GPU = (ONNXRUNTIME, TENSORFLOW)
+# What `--format` of `export` makes an engine's file.
+_FORMATS = {ONNXRUNTIME: "onnx", OPENVINO: "openvino", TENSORFLOW: "saved_model"}
+_PACKAGES = {OPENVINO: "openvino", ONNXRUNTIME: "onnxruntime", TENSORFLOW: "tensorflow"}
 
 
 class Buffer(Protocol):
@@ -38,11 +51,15 @@ class Engine(abc.ABC):
         name: As in `ENGINES`.
         device: Where inputs are taken and outputs are left, as in `DEVICES`.
         precision: As in `PRECISIONS`.
+        batch_size: The only one that the network takes; None for any.
+        why: Why `auto` has chosen it, and what it could not; empty for one asked for by name.
     """
 
     name: str
     device: str
     precision: str
+    batch_size: int | None = None
+    why: str = ""
 
     @classmethod
     @abc.abstractmethod
@@ -72,8 +89,8 @@ class Engine(abc.ABC):
         """Starts work on one batch and returns without waiting for it.
 
         Args:
-            inputs: By the names in the manifest's `input`. The buffers must stay untouched until
-                `result` has returned.
+            inputs: By the names in the manifest's `input`, of `batch_size` pictures where that is
+                set. The buffers must stay untouched until `result` has returned.
             stream: The device stream on which the inputs become ready, or None on a CPU.
 
         Returns:
@@ -88,7 +105,8 @@ class Engine(abc.ABC):
         """
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.precision}, on the {self.device.upper()}"
+        what = f"{self.name}, {self.precision}, on the {self.device.upper()}"
+        return f"{what}: {self.why}" if self.why else what
 
 
 def load(
@@ -101,6 +119,9 @@ def load(
 ) -> Engine:
     """Loads an exported folder into the engine of that name, or into the best one for `auto`.
 
+    `auto` tries engines, the fastest first, until one loads and answers to a blank picture;
+    `Engine.why` tells what it found.
+
     Raises:
         UserError: There is no such engine, device or precision, or as `Engine.load`.
     """
@@ -108,18 +129,89 @@ def load(
     _require_known("--device", device, DEVICES)
     _require_known("--precision", precision, PRECISIONS)
     if engine == AUTO:
-        return _load_by_device(folder, description, device, precision, threads)
+        return _load_fastest(folder, description, device, precision, threads)
     return _engine_class(engine).load(folder, description, device, precision, threads)
 
 
-def _load_by_device(
+def stamp_of(description: Manifest, engine: str, precision: str) -> EngineStamp:
+    """What the manifest says about an engine's file of a precision; fp32 for `auto`.
+
+    Raises:
+        UserError: The export holds no such file.
+    """
+    wanted = "fp32" if precision == AUTO else precision
+    for stamp in description.engines:
+        if (stamp.engine, stamp.precision) == (engine, wanted):
+            return stamp
+    found = ", ".join(f"{stamp.engine} {stamp.precision}" for stamp in description.engines)
+    raise UserError(
+        "--engine",
+        f"found {engine} in {wanted}, the export holds {found}",
+        f"export again with --format={_FORMATS[engine]}, or choose another engine or precision",
+    )
+
+
+def batch_size(stamp: EngineStamp) -> int | None:
+    """The batch size that an engine's file is made for; None for any."""
+    size = stamp.built_for.get(BATCH)
+    return None if size is None else int(size)
+
+
+def _load_fastest(
     folder: str | Path, description: Manifest, device: str, precision: str, threads: int
 ) -> Engine:
-    """TensorFlow for a GPU; on a CPU OpenVINO, where the export found that it agrees."""
-    on_gpu = device == "gpu" or (device == AUTO and _has_nvidia_gpu())
-    agrees = any(stamp.engine == OPENVINO for stamp in description.engines)
-    name = OPENVINO if agrees and not on_gpu else TENSORFLOW
-    return _engine_class(name).load(folder, description, device, precision, threads)
+    candidates = _candidates(description, device)
+    passed_over: list[str] = []
+    first_error = None
+    for name, place in candidates:
+        try:
+            found = _load_and_try(name, folder, description, place, precision, threads)
+        except UserError as error:
+            first_error = first_error or error
+            passed_over.append(f"{name} on the {place.upper()} does not work ({error.problem})")
+            continue
+        order = " > ".join(dict.fromkeys(name for name, _ in candidates))
+        found.why = "; ".join([f"first of {order}", *passed_over])
+        return found
+    raise first_error
+
+
+def _candidates(description: Manifest, device: str) -> list[tuple[str, str]]:
+    """Engines of the export and the devices to try them on, the fastest first."""
+    held = {stamp.engine for stamp in description.engines} | {TENSORFLOW}
+    candidates = []
+    if device == "gpu" or (device == AUTO and _has_nvidia_gpu()):
+        candidates += [(name, "gpu") for name in _ORDER_ON_GPU]
+    if device != "gpu":
+        candidates += [(name, "cpu") for name in _ORDER_ON_CPU]
+    return [(name, place) for name, place in candidates if name in held]
+
+
+def _load_and_try(
+    name: str,
+    folder: str | Path,
+    description: Manifest,
+    device: str,
+    precision: str,
+    threads: int,
+) -> Engine:
+    if importlib.util.find_spec(_PACKAGES[name]) is None:
+        raise UserError("--engine", f"{name} is not installed", "install it or use another")
+    found = _engine_class(name).load(folder, description, device, precision, threads)
+    try:
+        found.result(found.submit(_blank_batch(description.input, found.batch_size or 1)))
+    except Exception as error:  # Each engine has its own kinds.
+        reason = str(error).strip().splitlines()[0]
+        raise UserError("--engine", f"{name} fails: {reason}", "use another --engine") from None
+    return found
+
+
+def _blank_batch(spec: InputSpec, size: int) -> dict[str, np.ndarray]:
+    batch = {spec.name: np.zeros((size, spec.height, spec.width, 3), spec.dtype)}
+    if spec.true_shapes_name:
+        shape = (spec.height, spec.width, 3)
+        batch[spec.true_shapes_name] = np.tile(np.array(shape, np.int32), (size, 1))
+    return batch
 
 
 def _engine_class(name: str) -> type[Engine]:
@@ -128,9 +220,23 @@ def _engine_class(name: str) -> type[Engine]:
         from roadmark.inference.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine
+    if name == ONNXRUNTIME:
+        from roadmark.inference.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine
+    if name == TENSORRT:
+        raise _no_tensorrt()
     from roadmark.inference.tensorflow_engine import TensorFlowEngine
 
     return TensorFlowEngine
+
+
+def _no_tensorrt() -> UserError:
+    from roadmark.inference import nvidia_driver
+
+    missing = nvidia_driver.what_is_missing()
+    found = f"this machine has {missing}" if missing else "this release has no TensorRT runner"
+    return UserError("--engine", f"found tensorrt, but {found}", "use --engine=auto")
 
 
 def _has_nvidia_gpu() -> bool:

@@ -8,6 +8,7 @@ from roadmark.inference import engine
     ("choice", "flag"),
     [
         ({"engine": "caffe"}, "--engine"),
+        ({"engine": "TensorRT"}, "--engine"),
         ({"device": "abacus"}, "--device"),
         ({"precision": "fp1"}, "--precision"),
     ],

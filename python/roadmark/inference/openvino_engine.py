@@ -1,4 +1,4 @@
-"""The raw SavedModel in OpenVINO, which reads it as it is; TensorFlow is not imported."""
+"""An exported model in OpenVINO, which reads the raw SavedModel too; TensorFlow is not imported."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import openvino as ov
 
 from roadmark.errors import UserError
 from roadmark.inference import compiled_models
-from roadmark.inference.engine import AUTO, OPENVINO, RAW_FOLDER, Buffer, Engine
+from roadmark.inference.engine import AUTO, OPENVINO, RAW_FOLDER, Buffer, Engine, batch_size
 from roadmark.manifest import Manifest
 
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
@@ -23,11 +23,12 @@ class OpenVinoEngine(Engine):
     name = OPENVINO
     device = "cpu"
 
-    def __init__(self, model: ov.CompiledModel, precision: str) -> None:
+    def __init__(self, model: ov.CompiledModel, precision: str, batch: int | None) -> None:
         self._model = model
         self._outputs = tuple(output.get_any_name() for output in model.outputs)
         self._idle: list[ov.InferRequest] = []
         self.precision = precision
+        self.batch_size = batch
 
     @classmethod
     def load(
@@ -39,7 +40,6 @@ class OpenVinoEngine(Engine):
         threads: int = 0,
     ) -> "OpenVinoEngine":
         """See `Engine.load`; `auto` precision is fp32, whose results are the stock model's."""
-        del description
         if device == "gpu":
             raise UserError("--device", "found gpu, which openvino has not", "use --device=cpu")
         precision = "fp32" if precision == AUTO else precision
@@ -52,20 +52,21 @@ class OpenVinoEngine(Engine):
         }
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
-        raw = Path(folder) / RAW_FOLDER
+        stamp = next((one for one in description.engines if one.engine == OPENVINO), None)
+        path = Path(folder) / (stamp.path if stamp else RAW_FOLDER)
         try:
             model = compiled_models.load(
                 core,
                 Path(folder),
                 options,
-                lambda: core.compile_model(core.read_model(raw), "CPU", options),
+                lambda: core.compile_model(core.read_model(path), "CPU", options),
             )
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(
-                raw, f"openvino cannot run it: {reason}", "use --engine=tensorflow"
+                path, f"openvino cannot run it: {reason}", "use --engine=tensorflow"
             ) from None
-        return cls(model, precision)
+        return cls(model, precision, batch_size(stamp) if stamp else None)
 
     def submit(self, inputs: Mapping[str, Buffer], stream: Any = None) -> "_Running":
         """See `Engine.submit`."""
