@@ -88,11 +88,11 @@ def _of_export():
     from roadmark.inference import evaluate
     from roadmark.inference.detector import Detector
 
-    folder = Path(_MODEL.value)
-    out = Path(_OUT.value or folder.parent)
+    folder, out = Path(_MODEL.value), Path(_OUT.value or Path(_MODEL.value).parent)
     selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
     detector = Detector.load(folder, _ENGINE.value, _DEVICE.value, _PRECISION.value)
-    print(f"evaluating {folder} ({detector.engine}) on {len(selection)} pictures", flush=True)
+    what = f"{folder} ({detector.engine.explained()})"
+    print(f"evaluating {what} on {len(selection)} pictures", flush=True)
     file = out / "detections_export.json"
     with recording(file, detector.label_map, _GROUP_BY.value) as recorded:
         result = evaluate.evaluate(folder, detector, selection, recorded.add)

@@ -14,6 +14,7 @@ Before the folder is put in its place, all are run on rendered street scenes and
 """
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -35,11 +36,28 @@ _FORMAT = flags.DEFINE_list(
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 0, "The only one that onnx and openvino take; 0 for any.", 0
 )
+_PRECISION = flags.DEFINE_enum(
+    "precision", "fp32", ["fp32", "int8"], "int8 adds openvino in 8 bits, calibrated on records."
+)
+_CALIBRATION_RECORDS = flags.DEFINE_string(
+    "calibration_records", locations.TRAIN_RECORDS, "Glob of TFRecords to calibrate int8 on."
+)
+_CALIBRATION_PICTURES = flags.DEFINE_integer(
+    "calibration_pictures", 128, "How many, spread evenly.", 1
+)
+_EVAL_RECORDS = flags.DEFINE_string(
+    "eval_records", locations.EVAL_RECORDS, "Glob of TFRecords to measure mAP in int8 on."
+)
+_EVAL_SUBSET = flags.DEFINE_integer("eval_subset", 0, "How many, spread evenly; 0 for all.", 0)
+_MAX_MAP_DROP = flags.DEFINE_float(
+    "max_map_drop", 1.0, "Points of mAP (of 100) that int8 may cost.", 0.0
+)
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
     formats = _formats()
+    int8 = _int8(formats)
     run = _run_folder()
     out = _out(run)
 
@@ -50,7 +68,7 @@ def main() -> int:
     config = None if from_run and _MODEL_DIR.value is None else _CONFIG.value
     model = trained_model.find(run, _CHECKPOINT.value, config, _LABEL_MAP.value)
     print(f"exporting {model.checkpoint} to {out}", flush=True)
-    exported = exporter.export(model, out, formats, _BATCH_SIZE.value)
+    exported = exporter.export(model, out, formats, _BATCH_SIZE.value, int8)
     print(f"raw against stock on {exported.agreement}")
     if exported.conversion:
         print(f"conversion: {exported.conversion}")
@@ -58,6 +76,8 @@ def main() -> int:
         print(f"for TensorRT (operators and sizes alone): {problems or 'nothing in the way'}")
     for engine, agreement in exported.engines.items():
         print(f"{engine} against raw on {agreement}")
+    if exported.quantised:
+        print(f"openvino in int8: {exported.quantised}")
     print(f"exported {model.name} of step {exported.manifest.step} to {exported.folder}")
     print(f"try it: bazel run //python:infer -- --model={exported.folder} --video=test.mp4")
     return 0
@@ -77,6 +97,25 @@ def _formats() -> frozenset[str]:
             "add --format=onnx or openvino",
         )
     return formats
+
+
+def _int8(formats: frozenset[str]) -> Any:
+    if _PRECISION.value != "int8":
+        return None
+    from roadmark.data import records
+    from roadmark.export.quantisation import Plan
+
+    if "openvino" not in formats:
+        raise UserError("--precision", "found int8, which only openvino has", "add its --format")
+    for glob in (_CALIBRATION_RECORDS.value, _EVAL_RECORDS.value):
+        records.match(glob)  # Before the work of an hour, and not behind it.
+    return Plan(
+        _CALIBRATION_RECORDS.value,
+        _CALIBRATION_PICTURES.value,
+        _EVAL_RECORDS.value,
+        _EVAL_SUBSET.value,
+        _MAX_MAP_DROP.value,
+    )
 
 
 def _run_folder() -> Path | None:

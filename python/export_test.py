@@ -60,6 +60,16 @@ _RUN = "--model_dir=runs/street"
             "--batch_size: found it with saved_model alone",
             id="a fixed batch of what has a free one",
         ),
+        pytest.param(
+            [_RUN, "--precision=int8"],
+            "--precision: found int8, which only openvino has; add its --format",
+            id="int8 of nothing",
+        ),
+        pytest.param(
+            [_RUN, "--precision=int8", "--format=openvino"],
+            "data/records/train-*: no records match",
+            id="int8 without records",
+        ),
         pytest.param([_RUN, "--out=afile"], "afile: Not a directory", id="out is a file"),
         pytest.param([_RUN, "--out=photos"], "photos: holds other files", id="out is the user's"),
         pytest.param(

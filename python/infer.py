@@ -87,7 +87,7 @@ def main() -> int:
     model = Detector.load(
         folder, _ENGINE.value, _DEVICE.value, _PRECISION.value, _THREADS.value, description
     )
-    print(f"model: {folder} ({model.engine})", flush=True)
+    print(f"model: {folder} ({model.engine.explained()})", flush=True)
     threshold, out, listing = _SCORE_THRESHOLD.value, wanted.output, wanted.listing
     if wanted.video:
         # A tracker goes on with objects that are hardly seen.

@@ -144,7 +144,7 @@ def test_bf16_is_refused_where_there_is_none():
 def test_auto_takes_the_fastest_and_says_so(exported):
     detector = Detector.load(exported.folder, device="cpu", threads=1)
     expected = "openvino, fp32, on the CPU: first of openvino > onnxruntime > tensorflow"
-    assert str(detector.engine) == expected
+    assert detector.engine.explained() == expected
 
 
 def test_auto_falls_back_and_says_why(copy, scenes):
@@ -152,7 +152,7 @@ def test_auto_falls_back_and_says_why(copy, scenes):
     (copy / "openvino/model.xml").write_text("<net")
     manifest.write(copy, description)
     detector = Detector.load(copy, device="cpu")
-    said = str(detector.engine)
+    said = detector.engine.explained()
     assert said.startswith("onnxruntime, fp32, on the CPU: first of openvino > onnxruntime > ")
     assert "; openvino on the CPU does not work (openvino cannot run it: " in said
     assert "\n" not in said

@@ -1,16 +1,11 @@
 """Conversion of a raw SavedModel to other formats, in a child process."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from roadmark.errors import UserError
+from roadmark.export import child_process
 
 _PROCESS = "roadmark.export.conversion_process"
 _CURE = "leave its --format out, or report this config as a bug"
@@ -55,30 +50,8 @@ def convert(raw: Path, onnx: Path, openvino: Path | None, batch_size: int) -> Co
         UserError: A converter fails.
     """
     start = time.monotonic()
-    command = [sys.executable, "-P", "-m", _PROCESS, str(raw), f"--onnx={onnx}"]
-    command += [f"--batch_size={batch_size}"] + ([f"--openvino={openvino}"] if openvino else [])
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=log,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        try:
-            code = process.wait()
-        finally:
-            process.kill()
-        if code:
-            raise UserError(raw, f"cannot be converted: {_reason(code, log)}", _CURE)
-        output.seek(0)
-        said = json.loads(output.read().splitlines()[-1])
+    arguments = [str(raw), f"--onnx={onnx}", f"--batch_size={batch_size}"]
+    if openvino:
+        arguments.append(f"--openvino={openvino}")
+    said = child_process.run(_PROCESS, arguments, raw, "cannot be converted", _CURE)
     return Conversion(seconds=time.monotonic() - start, **said)
-
-
-def _reason(code: int, log: object) -> str:
-    if code < 0:
-        return f"the converter was ended by signal {-code}, as for want of memory"
-    log.seek(0)
-    lines = [line for line in log.read().splitlines() if line.strip()]
-    return lines[-1] if lines else f"the converter ended with code {code}"

@@ -10,6 +10,7 @@ onnx/, openvino/  the network alone in these formats, where asked for
 """
 
 import dataclasses
+import itertools
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -21,9 +22,10 @@ import numpy as np
 from roadmark import atomic, manifest, progress
 from roadmark.data import synthetic
 from roadmark.errors import UserError
-from roadmark.export import agreement, conversion
+from roadmark.export import agreement, conversion, quantisation
 from roadmark.export.agreement import STOCK_FOLDER, Agreement
 from roadmark.export.conversion import Conversion
+from roadmark.export.quantisation import Plan, Quantised
 from roadmark.inference.detector import ANCHORS_FILE, Detector
 from roadmark.inference.engine import BATCH, ONNXRUNTIME, OPENVINO, RAW_FOLDER, TENSORFLOW
 from roadmark.manifest import ONE_STAGE, EngineStamp, Manifest
@@ -34,6 +36,7 @@ ONNX = "onnx"
 FORMATS = ("saved_model", ONNX, OPENVINO)
 _ONNX_FILE = "onnx/model.onnx"
 _OPENVINO_FILE = "openvino/model.xml"
+_INT8_FILE = "openvino/model_int8.xml"
 _CONFIG = "pipeline.config"
 _LABEL_MAP = "label_map.pbtxt"
 _CHECKED_SCENES = 2
@@ -50,6 +53,7 @@ class Exported:
         engines: How close other engines come to the raw network in TensorFlow, or why one cannot
             run it, by the engine's name.
         conversion: What converting it took; None where nothing was converted.
+        quantised: What int8 costs; None where nothing was quantised.
     """
 
     folder: Path
@@ -57,6 +61,7 @@ class Exported:
     agreement: Agreement
     engines: Mapping[str, Agreement | str]
     conversion: Conversion | None
+    quantised: Quantised | None
 
 
 def export(
@@ -64,6 +69,7 @@ def export(
     out: str | Path,
     formats: Collection[str] = (),
     batch_size: int = 0,
+    int8: Plan | None = None,
 ) -> Exported:
     """Exports a trained model; the folder appears whole or not at all.
 
@@ -72,6 +78,7 @@ def export(
         out: The folder; an earlier export there is replaced.
         formats: Of `FORMATS`, those to write besides the SavedModels, which are always there.
         batch_size: The only one that these formats take; 0 for any.
+        int8: Adds OpenVINO's file in int8, made like this; needs its format.
 
     Raises:
         UserError: `out` holds something else than an export, the checkpoint is of another model,
@@ -87,21 +94,41 @@ def export(
         if not found.holds:
             raise _disagrees(model, "the raw and the stock export disagree", found)
         made = _convert(folder, formats, batch_size)
+        # What OpenVINO compiles is kept under the manifest, which is to list the new files.
+        manifest.write(folder, description)
         meter.advance(note="converted")
-        engines: dict[str, Agreement | str] = {}
-        candidates = _stamps(formats, batch_size, made)
-        reference = Detector.load(folder, engine=TENSORFLOW, device="cpu", description=description)
-        for stamp in candidates:
-            tried = dataclasses.replace(description, engines=(*description.engines, stamp))
-            manifest.write(folder, tried)
-            engines[stamp.engine] = agreed = _try(folder, tried, stamp, reference, scenes)
-            if isinstance(agreed, Agreement) and agreed.holds:
-                description = tried
-            elif stamp.path != RAW_FOLDER:
+        stamps = _stamps(formats, batch_size, made)
+        engines = _try_all(folder, description, stamps, scenes)
+        works = [isinstance(one, Agreement) and one.holds for one in engines.values()]
+        for stamp, agreed, holds in zip(stamps, engines.values(), works, strict=True):
+            if not holds and stamp.path != RAW_FOLDER:
                 raise _disagrees(model, f"{stamp.path} and the raw SavedModel disagree", agreed)
+        listed = (*description.engines, *itertools.compress(stamps, works))
+        description = dataclasses.replace(description, engines=listed)
         manifest.write(folder, description)
         meter.advance(note="tried " + " and ".join(engines))
-    return Exported(out, description, found, engines, made)
+        quantised = None
+        if int8 is not None:
+            description, quantised = _add_int8(folder, description, int8, batch_size)
+            manifest.write(folder, description)
+    return Exported(out, description, found, engines, made, quantised)
+
+
+def _add_int8(
+    folder: Path, description: Manifest, plan: Plan, batch_size: int
+) -> tuple[Manifest, Quantised]:
+    quantised = quantisation.quantise(folder, folder / _INT8_FILE, plan)
+    facts = {"openvino": metadata.version("openvino")}
+    making = {
+        "calibrated_on": f"{quantised.pictures} pictures of {plan.calibration_records}",
+        "evaluated_on": f"{quantised.evaluated} pictures of {plan.eval_records}",
+        "map_fp32": f"{quantised.map_before:.4f}",
+        "map_int8": f"{quantised.map_after:.4f}",
+    }
+    batch = {BATCH: str(batch_size)} if batch_size else {}
+    stamp = EngineStamp(OPENVINO, _INT8_FILE, "int8", facts | batch, making)
+    listed = (*description.engines, stamp)
+    return dataclasses.replace(description, engines=listed), quantised
 
 
 def _disagrees(model: TrainedModel, problem: str, found: Agreement | str) -> UserError:
@@ -112,20 +139,25 @@ def _disagrees(model: TrainedModel, problem: str, found: Agreement | str) -> Use
     )
 
 
-def _try(
+def _try_all(
     folder: Path,
     description: Manifest,
-    stamp: EngineStamp,
-    reference: Detector,
+    stamps: Sequence[EngineStamp],
     scenes: Sequence[np.ndarray],
-) -> Agreement | str:
-    try:
-        candidate = Detector.load(
-            folder, stamp.engine, "cpu", stamp.precision, description=description
-        )
-        return agreement.between(reference, candidate, scenes)
-    except UserError as error:
-        return error.problem
+) -> dict[str, Agreement | str]:
+    """How close each engine comes to the raw SavedModel in TensorFlow, or why it cannot run."""
+    reference = Detector.load(folder, TENSORFLOW, "cpu", description=description)
+    found: dict[str, Agreement | str] = {}
+    for stamp in stamps:
+        listed = dataclasses.replace(description, engines=(stamp,))
+        try:
+            candidate = Detector.load(
+                folder, stamp.engine, "cpu", stamp.precision, description=listed
+            )
+            found[stamp.engine] = agreement.between(reference, candidate, scenes)
+        except UserError as error:
+            found[stamp.engine] = error.problem
+    return found
 
 
 def _convert(folder: Path, formats: Collection[str], batch_size: int) -> Conversion | None:

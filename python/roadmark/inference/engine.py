@@ -23,7 +23,7 @@ TENSORFLOW = "tensorflow"
 TENSORRT = "tensorrt"
 ENGINES = (TENSORFLOW, ONNXRUNTIME, OPENVINO, TENSORRT)
 DEVICES = ("cpu", "gpu")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "int8")
 # In what an engine was built for: the only batch size that it takes.
 BATCH = "batch"
 # Fastest first, as measured: docs/export.md. TensorFlow runs every export.
@@ -105,8 +105,11 @@ class Engine(abc.ABC):
         """
 
     def __str__(self) -> str:
-        what = f"{self.name}, {self.precision}, on the {self.device.upper()}"
-        return f"{what}: {self.why}" if self.why else what
+        return f"{self.name}, {self.precision}, on the {self.device.upper()}"
+
+    def explained(self) -> str:
+        """Which engine it is, and why."""
+        return f"{self}: {self.why}" if self.why else str(self)
 
 
 def load(
@@ -147,8 +150,13 @@ def stamp_of(description: Manifest, engine: str, precision: str) -> EngineStamp:
     raise UserError(
         "--engine",
         f"found {engine} in {wanted}, the export holds {found}",
-        f"export again with --format={_FORMATS[engine]}, or choose another engine or precision",
+        f"export again with {_how_to_export(engine, wanted)}, or choose another",
     )
+
+
+def _how_to_export(engine: str, precision: str) -> str:
+    suffix = f" --precision={precision}" if precision == "int8" else ""
+    return f"--format={_FORMATS[engine]}{suffix}"
 
 
 def batch_size(stamp: EngineStamp) -> int | None:

@@ -10,10 +10,19 @@ import openvino as ov
 
 from roadmark.errors import UserError
 from roadmark.inference import compiled_models
-from roadmark.inference.engine import AUTO, OPENVINO, RAW_FOLDER, Buffer, Engine, batch_size
-from roadmark.manifest import Manifest
+from roadmark.inference.engine import (
+    AUTO,
+    OPENVINO,
+    RAW_FOLDER,
+    Buffer,
+    Engine,
+    batch_size,
+    stamp_of,
+)
+from roadmark.manifest import EngineStamp, Manifest
 
-_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+# Of what is not quantised, for int8.
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 _BF16 = "BF16"
 
 
@@ -52,7 +61,7 @@ class OpenVinoEngine(Engine):
         }
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
-        stamp = next((one for one in description.engines if one.engine == OPENVINO), None)
+        stamp = _stamp(description, precision)
         path = Path(folder) / (stamp.path if stamp else RAW_FOLDER)
         try:
             model = compiled_models.load(
@@ -97,6 +106,14 @@ class _Running:
 
     request: ov.InferRequest
     arrays: dict[str, np.ndarray]
+
+
+def _stamp(description: Manifest, precision: str) -> EngineStamp | None:
+    """What to run: the file of that precision, or None for the raw SavedModel."""
+    if precision == "int8":
+        return stamp_of(description, OPENVINO, precision)
+    listed = [one for one in description.engines if one.engine == OPENVINO]
+    return next((one for one in listed if one.precision == "fp32"), None)
 
 
 def _array(buffer: Buffer) -> np.ndarray:
