@@ -125,10 +125,11 @@ class Graph:
         if len(kept) < len(graph.node):
             del graph.node[:]
             graph.node.extend(reversed(kept))
-        unused = [tensor for tensor in graph.initializer if tensor.name not in needed]
-        for tensor in unused:
-            graph.initializer.remove(tensor)
-            del self._constants[tensor.name]
+        for index in reversed(range(len(graph.initializer))):
+            name = graph.initializer[index].name
+            if name not in needed:
+                del graph.initializer[index]
+                del self._constants[name]
         self._index()
 
 
