@@ -1,7 +1,7 @@
 """An ONNX graph with the questions that surgery asks of it answered by look-up."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ class Graph:
     """A view of a model that is changed through it.
 
     Args:
-        model: Is changed in place. Its graph has no subgraphs that reach into it.
+        model: Is changed in place. What bodies of Loop and If take from outside is left as it is.
 
     Attributes:
         model: As given.
@@ -46,7 +46,7 @@ class Graph:
         for node in graph.node:
             for name in node.input:
                 self._consumers[name].append(node)
-        self._outputs = {output.name for output in graph.output}
+        self._kept = {output.name for output in graph.output} | set(_taken_by_bodies(graph.node))
 
     @property
     def nodes(self) -> Sequence[onnx.NodeProto]:
@@ -62,8 +62,8 @@ class Graph:
         return self._consumers[name]
 
     def is_output(self, name: str) -> bool:
-        """Whether a tensor is an output of the graph."""
-        return name in self._outputs
+        """Whether a tensor is an output of the graph, or taken by the body of a node."""
+        return name in self._kept
 
     def shape(self, name: str) -> tuple[int | None, ...] | None:
         """Sizes of a tensor, None where free; None when nothing is known about it."""
@@ -116,7 +116,7 @@ class Graph:
     def remove_unused(self) -> None:
         """Removes nodes and constants that nothing depends on."""
         graph = self.model.graph
-        needed = set(self._outputs)
+        needed = set(self._kept)
         kept = []
         for node in reversed(graph.node):
             if needed & set(node.output):
@@ -131,6 +131,17 @@ class Graph:
                 del graph.initializer[index]
                 del self._constants[name]
         self._index()
+
+
+def _taken_by_bodies(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """Names that nodes in the bodies of others take; some of them are the bodies' own."""
+    for node in nodes:
+        for attribute in node.attribute:
+            bodies = [attribute.g] if attribute.HasField("g") else attribute.graphs
+            for body in bodies:
+                yield from (name for inner in body.node for name in inner.input)
+                yield from (output.name for output in body.output)
+                yield from _taken_by_bodies(body.node)
 
 
 def attributes(node: onnx.NodeProto) -> Mapping[str, Any]:

@@ -194,3 +194,26 @@ def test_an_intermediate_result_that_is_an_output_stays():
     sequence.apply(model)
     onnx.checker.check_model(model, full_check=True)
     assert names <= {name for node in model.graph.node for name in node.output}
+
+
+def test_what_the_body_of_a_node_takes_stays():
+    build = Builder()
+    large = upsampling_nchw(build)
+    taken = helper.make_graph(
+        [helper.make_node("Relu", [large], ["taken"])],
+        "taken",
+        [],
+        [helper.make_tensor_value_info("taken", TensorProto.FLOAT, None)],
+    )
+    other = helper.make_graph(
+        [helper.make_node("Sigmoid", [large], ["other"])],
+        "other",
+        [],
+        [helper.make_tensor_value_info("other", TensorProto.FLOAT, None)],
+    )
+    chosen = build("If", build.constant(np.array(True)), then_branch=taken, else_branch=other)
+    model = build.model(build("Add", chosen, large))
+    x = np.random.default_rng(0).normal(size=(2, CHANNELS, HEIGHT, WIDTH)).astype(np.float32)
+    before = run(model, x)
+    sequence.apply(model)
+    np.testing.assert_array_equal(run(model, x), before)
