@@ -12,6 +12,7 @@ TRAIN_RECORDS = str(RECORDS / "train-*")
 EVAL_RECORDS = str(RECORDS / "val-*")
 LABEL_MAP = RECORDS / "label_map.pbtxt"
 CLASS_SET = Path("data/cars")
+REMOTE_CACHE = Path("data/remote")
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
 

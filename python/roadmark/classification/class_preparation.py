@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from roadmark import atomic, progress
-from roadmark.classification import class_set, class_sources
+from roadmark import atomic, locations, progress
+from roadmark.classification import class_set, class_sources, remote
 from roadmark.classification.class_set import SPLITS, TEST, TRAIN, VAL, Box, Entry
 from roadmark.classification.class_sources import Picture
 from roadmark.data import image_file
@@ -29,7 +29,7 @@ class Options:
 
     Attributes:
         format: One of `class_sources.FORMATS`.
-        input: Folder or file; empty for rendered cars.
+        input: Folder or file, here or in `s3://`; empty for rendered cars.
         out: Folder of the class set.
         val_fraction: Share of each class that validates, where the set is not divided.
         seed: Of the division and of rendered cars.
@@ -85,9 +85,10 @@ def prepare(options: Options) -> str:
             f"--val_fraction={options.val_fraction:g}", "expected a share between 0 and 1",
             "give 0.2, say",
         )  # fmt: skip
-    source = class_sources.read(
-        options.format, Path(options.input), options.num_images, options.seed
-    )
+    place = Path(options.input)
+    if remote.is_remote(options.input):
+        place = remote.fetch(options.input, locations.REMOTE_CACHE)
+    source = class_sources.read(options.format, place, options.num_images, options.seed)
     findings = [Finding(_ABSENT, where, "") for where in source.absent]
     with atomic.atomic_folder(options.out) as folder:
         read = _checked(source.pictures, findings)

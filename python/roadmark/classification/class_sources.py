@@ -16,7 +16,7 @@ STANFORD_CARS, FOLDERS, CSV, SYNTHETIC = FORMATS = (
     "class_csv",
     "synthetic_cars",
 )
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _CLASS_COLUMNS = ("class_name", "class", "label")
@@ -120,7 +120,7 @@ def _folders(folder: Path) -> Source:
             for kind, split in classes
             if kind.is_dir()
             for path in sorted(kind.rglob("*"))
-            if path.suffix.lower() in _SUFFIXES
+            if path.suffix.lower() in SUFFIXES
         )
     )
 
@@ -249,5 +249,5 @@ def _mat(path: Path, key: str, io: object):
 
 
 def _pictures_by_folder(folder: Path) -> dict[tuple[str, str], Path]:
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     return {(path.parent.name, path.name): path for path in found}

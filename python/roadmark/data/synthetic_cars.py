@@ -1,7 +1,7 @@
 """Rendered cars of ten makes, one in the middle of each picture, for classifiers.
 
-The makes differ in their bodies alone: every one comes in any paint, from any side, on any street
-and in any light, among other cars further away. Picture i of a seed depends on (seed, i) alone and
+The makes differ in their bodies alone: every one comes in any paint, on any street, in any light
+and among other cars further away, seen from a side or three quarters, as cars are advertised. Picture i of a seed depends on (seed, i) alone and
 shows make `i % len(MAKES)`.
 """
 
@@ -26,6 +26,8 @@ from roadmark.data.synthetic_street import Street, random_street
 
 _WIDTH, _HEIGHT = 240, 160
 _MOST_OTHERS = 3
+# Radians away from a look at the side.
+_MOST_TURN = 0.9
 _JPEG_QUALITY = 90
 
 _COUPE = Body(
@@ -135,13 +137,14 @@ def _scene(seed: int, index: int) -> tuple[Street, Camera, synthetic.Placed, np.
 
 
 def _placed(actor: Actor, camera: Camera, rng: np.random.Generator) -> synthetic.Placed:
-    """The car, wholly in the picture and from a third to most of its width."""
+    """The car, wholly in the picture and large enough to be what it shows."""
     while True:
-        z, yaw = rng.uniform(6, 14), rng.uniform(0, 2 * np.pi)
-        placed = synthetic.place(actor, rng.uniform(-1.2, 1.2), z, yaw, camera)
+        side = rng.choice((-1, 1)) * np.pi / 2
+        yaw = side + rng.uniform(-_MOST_TURN, _MOST_TURN)
+        placed = synthetic.place(actor, rng.uniform(-1.2, 1.2), rng.uniform(6, 13), yaw, camera)
         if placed is None:
             continue
         left, top, right, bottom = placed.seen.extent
         inside = left > 2 and top > 2 and right < _WIDTH - 2 and bottom < _HEIGHT - 2
-        if inside and max((right - left) / _WIDTH, (bottom - top) / _HEIGHT) > 0.33:
+        if inside and max((right - left) / _WIDTH, (bottom - top) / _HEIGHT) > 0.4:
             return placed

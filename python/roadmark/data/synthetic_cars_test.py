@@ -20,4 +20,4 @@ def test_the_car_of_every_make_lies_in_the_picture():
         height, width = image.shape[:2]
         assert 0 <= ymin < ymax <= height
         assert 0 <= xmin < xmax <= width
-        assert max((xmax - xmin) / width, (ymax - ymin) / height) > 0.3
+        assert max((xmax - xmin) / width, (ymax - ymin) / height) > 0.4

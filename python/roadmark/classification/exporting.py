@@ -1,0 +1,73 @@
+"""From a run to a folder that needs no Keras: SavedModel, ONNX, manifest."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from roadmark import atomic, locations
+from roadmark.classification import manifest, runs, session
+from roadmark.classification.manifest import ClassifierManifest
+from roadmark.classification.network import WEIGHTS_FILE, keras
+from roadmark.errors import UserError
+from roadmark.manifest import sha256
+
+# ONNX Runtime and TensorFlow add up in other orders.
+_MOST_DIFFERENCE = 1e-3
+
+
+def export(run: str | Path, out: Path | None = None) -> Path:
+    """Exports the best epoch of a run.
+
+    Args:
+        run: The run folder.
+        out: Where to; None for `<run>/export`.
+
+    Returns:
+        The exported folder.
+
+    Raises:
+        UserError: There is no such run, or it has no whole epoch.
+        RuntimeError: The exported graph disagrees with the network, a bug of ours or of a
+            converter.
+    """
+    model, settings, experiment = session.load_run(run)
+    out = out or locations.export_dir(run)
+    if out.exists() and any(out.iterdir()) and not manifest.is_export(out):
+        raise UserError(out, "holds something else than an export", "choose another --out")
+    with atomic.atomic_folder(out) as folder:
+        model.export(str(folder / manifest.SAVED_MODEL), format="tf_saved_model", verbose=False)
+        model.export(str(folder / manifest.ONNX_FILE), format="onnx", verbose=False)
+        names, difference = _agreement(model, folder / manifest.ONNX_FILE)
+        best = experiment.folder / runs.BEST
+        made = ClassifierManifest(
+            model=experiment.name,
+            input_name=names[0],
+            height=settings.input_shape[0],
+            width=settings.input_shape[1],
+            output_name=names[1],
+            classes=experiment.classes,
+            backbone=settings.backbone,
+            data_version=experiment.data_version,
+            config_sha256=experiment.config_sha256,
+            weights_sha256=sha256(best / WEIGHTS_FILE),
+            epoch=json.loads((best / runs.STATE).read_text())["epoch"],
+            largest_difference=difference,
+        )
+        manifest.write(folder, made)
+    return out
+
+
+def _agreement(model: keras.Model, path: Path) -> tuple[tuple[str, str], float]:
+    """Names of the ONNX graph's input and output, and how far it is from the network."""
+    import onnxruntime
+
+    graph = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = (graph.get_inputs()[0].name, graph.get_outputs()[0].name)
+    shape = (3, *model.input_shape[1:])
+    batch = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    theirs = graph.run([names[1]], {names[0]: batch})[0]
+    difference = float(np.abs(theirs - np.asarray(model(batch, training=False))).max())
+    if not difference < _MOST_DIFFERENCE:
+        raise RuntimeError(f"{path} differs from the network by {difference}")
+    return names, difference

@@ -1,0 +1,262 @@
+"""A classifier's evaluation as one HTML file, in the style of the detectors' report."""
+
+import base64
+import dataclasses
+import html
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from roadmark import atomic
+from roadmark.classification import runs
+from roadmark.classification.class_set import ClassSet, Entry
+from roadmark.classification.pictures import Pictures
+from roadmark.classification.scoring import LEVEL, Pair, Scores
+from roadmark.evaluation import charts, page
+from roadmark.evaluation.charts import Series
+from roadmark.training import metrics
+
+_MOST_CELLS = 40
+_PICTURES_OF_A_PAIR = 4
+_SHOWN_WIDTH = 168
+_JPEG_QUALITY = 82
+
+
+@dataclasses.dataclass(frozen=True)
+class Looked:
+    """What a model was shown and what it said.
+
+    Attributes:
+        entries: The pictures in the class set.
+        images: As the model sees them.
+        probabilities: float32 `[N, classes]`.
+        maps: Where it looked, float32 `[h, w]` of 0 to 1, by index of the picture.
+    """
+
+    entries: Sequence[Entry]
+    images: Pictures
+    probabilities: np.ndarray
+    maps: dict[int, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """A row of `metrics.csv`.
+
+    Attributes:
+        number: From 1.
+        phase: From 1.
+        accuracy: On training pictures, augmented and with dropout.
+        val_accuracy: On validation pictures.
+        loss: Likewise of the former.
+        val_loss: Likewise of the latter.
+    """
+
+    number: int
+    phase: int
+    accuracy: float
+    val_accuracy: float
+    loss: float
+    val_loss: float
+
+    @property
+    def gap(self) -> float:
+        """How much better it knows what it has seen."""
+        return self.accuracy - self.val_accuracy
+
+
+def epochs(run: Path | None) -> list[Epoch]:
+    """The epochs of a run; none without one."""
+    if run is None:
+        return []
+    return [
+        Epoch(
+            int(row[metrics.STEP]),
+            int(row["phase"]),
+            *(float(row[name]) for name in ("accuracy", "val_accuracy", "loss", "val_loss")),
+        )
+        for row in metrics.read(run / runs.METRICS)
+    ]
+
+
+def write(
+    name: str,
+    classes: ClassSet,
+    split: str,
+    scores: Scores,
+    looked: Looked,
+    rows: Sequence[Epoch],
+    path: Path,
+) -> None:
+    """Writes the report.
+
+    Args:
+        name: Of the model.
+        classes: The class set.
+        split: Of it.
+        scores: The numbers.
+        looked: What they are of.
+        rows: How training went; may be empty.
+        path: The .html file.
+    """
+    title = f"{name} on {split}"
+    sections = [
+        _head(title, classes, scores),
+        _epochs(rows),
+        _classes(scores),
+        _confusion(scores),
+        _pairs(scores.pairs, classes.classes, looked),
+        _maps(classes.classes, looked),
+    ]
+    atomic.write_text(path, page.document(title, [section for section in sections if section]))
+
+
+def _head(title: str, classes: ClassSet, scores: Scores) -> str:
+    tiles = [
+        (
+            "top-1",
+            scores.accuracy.value,
+            f"{scores.accuracy.low:.3f} to {scores.accuracy.high:.3f}",
+        ),
+        ("top-5", scores.top_5.value, f"{scores.top_5.low:.3f} to {scores.top_5.high:.3f}"),
+        ("chance", scores.chance, "the most frequent class"),
+        ("cross-entropy", scores.loss, "nats"),
+    ]
+    shown = "".join(
+        f'<div class="tile">{name}<b>{page.number(value)}</b><small>{note}</small></div>'
+        for name, value, note in tiles
+    )
+    return (
+        f"<h1>{html.escape(title)}</h1>"
+        f'<p class="about">{scores.accuracy.total} pictures of {len(classes.classes)} classes in '
+        f"{html.escape(str(classes.folder))}, data version {classes.data_version[:12]}</p>"
+        f'<div class="tiles">{shown}</div>'
+        f"<p>Intervals are binomial (Wilson): they hold the true share in {LEVEL:.0%} of samples "
+        "of this size.</p>"
+    )
+
+
+def _epochs(rows: Sequence[Epoch]) -> str:
+    if not rows:
+        return ""
+    most = max(row.number for row in rows)
+    lines = [
+        Series("training", [(row.number / most, row.accuracy) for row in rows]),
+        Series("validation", [(row.number / most, row.val_accuracy) for row in rows]),
+    ]
+    cells = [
+        [
+            str(row.number), str(row.phase), page.number(row.loss), page.number(row.val_loss),
+            page.number(row.accuracy), page.number(row.val_accuracy), f"{row.gap:+.3f}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    heads = ["epoch", "phase", "loss", "val loss", "accuracy", "val accuracy", "gap"]
+    return (
+        "<h2>Training, and how far it over-fits</h2>"
+        "<p>The gap is training accuracy (with augmentation and dropout) less validation accuracy. "
+        "One that grows while validation stands still is over-fitting.</p>"
+        '<div class="charts">'
+        + page.boxed(
+            charts.lines("accuracy over epochs", f"share of {most} epochs", "accuracy", lines)
+        )
+        + page.boxed(page.table(heads, cells))
+        + "</div>"
+    )
+
+
+def _classes(scores: Scores) -> str:
+    rows = [
+        [
+            name,
+            f"{row['support']:.0f}",
+            *(page.number(row[key]) for key in ("precision", "recall", "f1-score")),
+        ]
+        for name, row in scores.per_class.items()
+    ]
+    rows.sort(key=lambda row: (row[4], row[0]))
+    heads = ["class", "pictures", "precision", "recall", "F1"]
+    return f"<h2>Classes, the worst first</h2>{page.boxed(page.table(heads, rows))}"
+
+
+def _confusion(scores: Scores) -> str:
+    names = list(scores.per_class)
+    heading = "<h2>Which class is taken for which</h2>"
+    if len(names) > _MOST_CELLS:
+        return f"{heading}<p>All {len(names)} x {len(names)} counts are in evaluation.json.</p>"
+    heads = "".join(f"<th>{html.escape(name)}</th>" for name in ["true \\ taken for", *names])
+    cells = []
+    for name, counts in zip(names, scores.confusion, strict=True):
+        total = max(int(counts.sum()), 1)
+        row = "".join(
+            f'<td style="background:rgba(0,114,178,{0.6 * count / total:.2f})">{count}</td>'
+            for count in counts
+        )
+        cells.append(f"<tr><td>{html.escape(name)}</td>{row}</tr>")
+    return heading + page.boxed(f"<table><tr>{heads}</tr>{''.join(cells)}</table>")
+
+
+def _pairs(pairs: Sequence[Pair], names: Sequence[str], looked: Looked) -> str:
+    parts = []
+    for pair in pairs:
+        figures = [
+            _figure(
+                looked.images[index],
+                f"{looked.probabilities[index, pair.taken_for]:.2f} "
+                f"{Path(looked.entries[index].path).name}",
+            )
+            for index in pair.indices[:_PICTURES_OF_A_PAIR]
+        ]
+        parts.append(
+            f"<h3>{html.escape(names[pair.true])} taken for {html.escape(names[pair.taken_for])}: "
+            f'{pair.count}</h3><div class="sheet">{"".join(figures)}</div>'
+        )
+    body = "".join(parts) or "<p>None: every picture is right.</p>"
+    return (
+        "<h2>The most confused pairs</h2><p>The surest mistakes of each, with the probability of "
+        f"the wrong class.</p>{body}"
+    )
+
+
+def _maps(names: Sequence[str], looked: Looked) -> str:
+    if not looked.maps:
+        return ""
+    figures = []
+    for index, map_ in looked.maps.items():
+        guess = int(looked.probabilities[index].argmax())
+        entry = looked.entries[index]
+        said = "right" if guess == entry.class_id else f"is {entry.class_name}"
+        figures.append(_figure(heated(looked.images[index], map_), f"{names[guess]}: {said}"))
+    return (
+        "<h2>Where it looks</h2><p>Grad-CAM (Selvaraju et al. 2017): what speaks for the guess is "
+        "red. A model that looks at the background has learnt the background.</p>"
+        f'<div class="sheet">{"".join(figures)}</div>'
+    )
+
+
+def heated(image: np.ndarray, map_: np.ndarray) -> np.ndarray:
+    """A picture under the colours of an activation map.
+
+    Args:
+        image: uint8 `[H, W, 3]` RGB.
+        map_: float32 `[h, w]`, 0 to 1.
+    """
+    heat = cv2.resize(map_, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    levels = (255 * np.clip(heat, 0, 1)).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+    return cv2.addWeighted(image, 0.55, colours, 0.45, 0)
+
+
+def _figure(image: np.ndarray, caption: str) -> str:
+    height = math.ceil(_SHOWN_WIDTH * image.shape[0] / image.shape[1])
+    shown = cv2.resize(image, (_SHOWN_WIDTH, height), interpolation=cv2.INTER_LINEAR)
+    bgr = cv2.cvtColor(shown, cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+    data = base64.b64encode(encoded).decode()
+    return (
+        f'<figure><img alt="" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
