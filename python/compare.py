@@ -2,6 +2,7 @@
 
     bazel run //python:compare -- runs/plain runs/augmented
     bazel run //python:compare -- runs/ssd runs/effdet --external yolo=yolo.json,ms=9,train_hours=2
+    bazel run //python:compare -- --tree              classifiers' runs by what they began from
 
 Each run needs the detections that `evaluate` wrote; metrics.csv, evaluation.json, the config and
 the recipe tell the rest, a checkpoint is not needed. --external takes another framework's
@@ -17,6 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app, locations
+from roadmark.errors import UserError
 
 _EXTERNAL = flags.DEFINE_multi_string(
     "external", [], "NAME=detections.json,ms=…,bytes=…,parameters=…,flops=…,train_hours=…"
@@ -29,11 +31,14 @@ _GROUP_BY = flags.DEFINE_string(
     "group_by", None, "Regular expression that finds a picture's drive in its name."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
+_TREE = flags.DEFINE_bool("tree", False, "Draw the tree of the classifiers' runs in a folder.")
 _OUT = flags.DEFINE_string("out", str(locations.RUNS / "comparison"), "Folder for the results.")
 
 
 def main(*folders: str) -> int:
     """Runs the command; see the module's text."""
+    if _TREE.value:
+        return _draw_tree(*folders)
     from roadmark.comparison import comparing, report, runs, table
     from roadmark.evaluation import records
     from roadmark.odapi import label_map
@@ -47,6 +52,16 @@ def main(*folders: str) -> int:
     report.write(comparison, compared, page)
     report.write_json(comparison, data)
     print(f"results: {page}, {data}")
+    return 0
+
+
+def _draw_tree(*folders: str) -> int:
+    from roadmark.classification import runs
+
+    if len(folders) > 1:
+        raise UserError("--tree", f"found {len(folders)} folders, expected one", "give one")
+    print(runs.render(runs.tree(*folders)), end="")
+    print(f"\nto run one again: {runs.AGAIN}")
     return 0
 
 

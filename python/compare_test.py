@@ -19,6 +19,8 @@ def folder(tmp_path_factory):
     ("arguments", "says"),
     [
         pytest.param([], "found nothing to compare", id="nothing"),
+        pytest.param(["--tree"], "runs/classify: no runs of classifiers", id="no tree"),
+        pytest.param(["--tree", "a", "b"], "--tree: found 2 folders", id="two trees"),
         pytest.param(["a", "c"], "c: no such run folder", id="no run"),
         pytest.param(["a", "--external=x=bad.json"], "bad.json: detection 0", id="bad detections"),
         pytest.param(["a", "b", "--eval_records=none-*"], "none-*", id="no records"),

@@ -46,6 +46,9 @@ _LABEL_MAP = flags.DEFINE_string(
 _VAL_FRACTION = flags.DEFINE_float(
     "val_fraction", 0.2, "Share to validate on where the set is not divided yet."
 )
+_TEST_FRACTION = flags.DEFINE_float(
+    "test_fraction", 0.0, "For classes: share to test on where the set has no part for that.", 0, 1
+)
 _GROUP_BY = flags.DEFINE_string(
     "group_by", None, "Regular expression: pictures whose names agree in it stay in one split."
 )
@@ -99,6 +102,7 @@ def _prepare_classes(out: Path) -> int:
         input=_INPUT.value,
         out=out,
         val_fraction=_VAL_FRACTION.value,
+        test_fraction=_TEST_FRACTION.value,
         seed=_SEED.value,
         num_images=_NUM_IMAGES.value,
         strict=_STRICT.value,

@@ -32,6 +32,7 @@ class Options:
         input: Folder or file, here or in `s3://`; empty for rendered cars.
         out: Folder of the class set.
         val_fraction: Share of each class that validates, where the set is not divided.
+        test_fraction: Share of each class that tests, where the set has no part for that.
         seed: Of the division and of rendered cars.
         num_images: Cars to render.
         strict: Refuses a set with faults.
@@ -41,6 +42,7 @@ class Options:
     input: str
     out: Path
     val_fraction: float = 0.2
+    test_fraction: float = 0.0
     seed: int = 0
     num_images: int = 1000
     strict: bool = False
@@ -80,11 +82,12 @@ def prepare(options: Options) -> str:
     """
     if not options.input and options.format != class_sources.SYNTHETIC:
         raise UserError("--input", "missing, expected the set's folder or file", "give it")
-    if not 0 < options.val_fraction < 1:
+    if options.val_fraction <= 0 or options.val_fraction + options.test_fraction >= 1:
         raise UserError(
-            f"--val_fraction={options.val_fraction:g}", "expected a share between 0 and 1",
-            "give 0.2, say",
-        )  # fmt: skip
+            f"--val_fraction={options.val_fraction:g} --test_fraction={options.test_fraction:g}",
+            "expected shares that leave some to train",
+            "give 0.2 and 0, say",
+        )
     place = Path(options.input)
     if remote.is_remote(options.input):
         place = remote.fetch(options.input, locations.REMOTE_CACHE)
@@ -105,7 +108,7 @@ def prepare(options: Options) -> str:
                 f"{len(classes)} classes, expected 2 or more",
                 "add some",
             )
-        splits = _divided([p for p, _, _ in read], options.val_fraction, options.seed)
+        splits = _divided([p for p, _, _ in read], options)
         entries = _write_pictures(folder, read, splits, classes)
         _write_findings(folder / class_set.FINDINGS, findings)
         about = {
@@ -113,6 +116,7 @@ def prepare(options: Options) -> str:
             "input": options.input,
             "seed": options.seed,
             "val_fraction": options.val_fraction,
+            "test_fraction": options.test_fraction,
             "findings": dict(Counter(finding.rule for finding in findings)),
         }
         version = class_set.write(folder, classes, entries, about)
@@ -168,20 +172,25 @@ def _box(picture: Picture, image: image_file.ImageFile, findings: list[Finding])
     return None
 
 
-def _divided(pictures: Sequence[Picture], val_fraction: float, seed: int) -> list[str]:
+def _divided(pictures: Sequence[Picture], options: Options) -> list[str]:
     """The split of each picture; what the source divides stays, the rest is drawn by class."""
     splits = [picture.split for picture in pictures]
-    if VAL not in splits:
-        by_class = defaultdict(list)
-        for index, picture in enumerate(pictures):
-            if picture.split in (None, TRAIN):
-                by_class[picture.class_name].append(index)
-        for number, name in enumerate(sorted(by_class)):
-            members = by_class[name]
-            order = np.random.default_rng([seed, number]).permutation(len(members))
-            count = min(max(round(val_fraction * len(members)), 1), len(members) - 1)
-            for position in order[: max(count, 0)]:
-                splits[members[position]] = VAL
+    shares = {
+        TEST: 0.0 if TEST in splits else options.test_fraction,
+        VAL: 0.0 if VAL in splits else options.val_fraction,
+    }
+    by_class = defaultdict(list)
+    for index, picture in enumerate(pictures):
+        if splits[index] in (None, TRAIN):
+            by_class[picture.class_name].append(index)
+    for number, name in enumerate(sorted(by_class)):
+        members = by_class[name]
+        order = list(np.random.default_rng([options.seed, number]).permutation(len(members)))
+        for split, share in shares.items():
+            wanted = max(round(share * len(members)), 1) if share else 0
+            # At least one is left to train.
+            for position in [order.pop() for _ in range(min(wanted, len(order) - 1))]:
+                splits[members[position]] = split
     return [split or TRAIN for split in splits]
 
 

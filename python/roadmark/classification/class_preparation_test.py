@@ -67,6 +67,21 @@ def test_the_division_follows_from_the_seed(tmp_path):
     assert versions[0] == versions[1] != versions[2]
 
 
+def test_a_test_part_is_drawn_when_asked_for(tmp_path):
+    source = _folders(tmp_path / "in", 12)
+    found = _prepare(tmp_path, "class_folders", source, val_fraction=0.17, test_fraction=0.34)
+    assert Counter(entry.split for entry in found.entries) == {"train": 12, "val": 4, "test": 8}
+
+
+@pytest.mark.parametrize("fractions", [(0.0, 0.2), (0.5, 0.5), (-0.1, 0.0)])
+def test_shares_that_leave_nothing_are_refused(tmp_path, fractions):
+    with pytest.raises(UserError, match="expected shares that leave some to train"):
+        _prepare(
+            tmp_path, "class_folders", _folders(tmp_path / "in"),
+            val_fraction=fractions[0], test_fraction=fractions[1],
+        )  # fmt: skip
+
+
 def test_divided_folders_stay_as_they_are(tmp_path):
     for number, split in enumerate(["train", "train", "valid", "test"] * 2):
         _put(tmp_path / "in" / split / f"class {number // 4}" / f"{number}.png", _jpeg(number))

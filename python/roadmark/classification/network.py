@@ -186,8 +186,7 @@ def activation_maps(classifier: keras.Model, images: np.ndarray, classes: Sequen
 def _backbone(config: Config, weights: str | None) -> keras.Model:
     if config.backbone == configs.SMALL_CNN:
         return _small_cnn(config.input_shape)
-    module, name = configs.KERAS_BACKBONES[config.backbone]
-    make = getattr(getattr(keras.applications, module), name)
+    make = getattr(keras.applications, configs.KERAS_BACKBONES[config.backbone][1])
     try:
         made = make(include_top=False, weights=weights, input_shape=config.input_shape)
     except ValueError as error:

@@ -1,8 +1,8 @@
 """Rendered cars of ten makes, one in the middle of each picture, for classifiers.
 
 The makes differ in their bodies alone: every one comes in any paint, on any street, in any light
-and among other cars further away, seen from a side or three quarters, as cars are advertised. Picture i of a seed depends on (seed, i) alone and
-shows make `i % len(MAKES)`.
+and among other cars further away, seen from a side or three quarters, as cars are advertised.
+Picture i of a seed depends on (seed, i) alone and shows make `i % len(MAKES)`.
 """
 
 import cv2
