@@ -64,8 +64,9 @@ class Annotator {
     if (tag.empty()) return;
     FillFrame(canvas_, tag, {}, inks_[i], style_.opacity);
     tile_.Reset(canvas_, tag);
-    DrawText(atlas_, objects_.labels[i], tag.top, tag.left + style_.margin, &tile_);
-    tile_.Blend(canvas_, text_inks_[i]);
+    const Rect text =
+        DrawText(atlas_, objects_.labels[i], tag.top, tag.left + style_.margin, &tile_);
+    tile_.Blend(canvas_, text_inks_[i], text);
   }
 
   const Canvas& canvas_;

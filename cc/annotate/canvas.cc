@@ -79,12 +79,17 @@ void CopyDown(uint8_t* row, int64_t stride, int64_t rows, int64_t bytes) {
   const int64_t offset = bytes - static_cast<int64_t>(sizeof(Word));
   std::memcpy(&first, row, sizeof(Word));
   std::memcpy(&last, row + offset, sizeof(Word));
-  for (int64_t y = 1; y < rows; ++y) {
+  int64_t y = 1;
+  const auto copy = [&]() ROADMARK_INLINED {
     row += stride;
-    if (y + kRowsAhead < rows) FetchRow(row + kRowsAhead * stride, 1);
     std::memcpy(row, &first, sizeof(Word));
-    std::memcpy(row + offset, &last, sizeof(Word));
+    if (offset) std::memcpy(row + offset, &last, sizeof(Word));
+  };
+  for (; y + kRowsAhead < rows; ++y) {
+    copy();
+    __builtin_prefetch(row + kRowsAhead * stride, 1);
   }
+  for (; y < rows; ++y) copy();
 }
 
 template <int kChannels>
@@ -110,9 +115,18 @@ void BlendBlock(const Plane& plane, const Block& block, const uint8_t* ink, uint
   // Copies, because the compiler takes the originals for a part of the plane.
   uint8_t samples[kChannels];
   for (int c = 0; c < kChannels; ++c) samples[c] = ink[c];
-  for (int64_t y = block.top; y < block.bottom; ++y) {
-    uint8_t* row = plane.samples + y * plane.stride;
-    for (int64_t x = block.left; x < block.right; ++x) {
+  const int64_t rows = block.bottom - block.top, columns = block.right - block.left;
+  uint8_t* row = plane.samples + block.top * plane.stride + block.left * kChannels;
+  // Most blocks are one sample wide, under the side of a frame.
+  if (columns == 1) {
+    for (int64_t y = 0; y < rows; ++y, row += plane.stride) {
+      if (y + kRowsAhead < rows) FetchRow(row + kRowsAhead * plane.stride, 1);
+      for (int c = 0; c < kChannels; ++c) row[c] = Mix(row[c], samples[c], alpha);
+    }
+    return;
+  }
+  for (int64_t y = 0; y < rows; ++y, row += plane.stride) {
+    for (int64_t x = 0; x < columns; ++x) {
       for (int c = 0; c < kChannels; ++c) {
         row[x * kChannels + c] = Mix(row[x * kChannels + c], samples[c], alpha);
       }
@@ -166,8 +180,8 @@ class Parts {
 int64_t AlphaOf(const Part& rows, const Part& columns, int alpha) {
   const int64_t covered = rows.in_outer * columns.in_outer - rows.in_inner * columns.in_inner;
   const int64_t pixels = rows.in_picture * columns.in_picture;
-  if (covered == pixels) return alpha;
-  return covered ? (covered * alpha + pixels / 2) / pixels : 0;
+  // 1, 2 or 4 pixels, so that this is covered * alpha / pixels, rounded.
+  return (covered * alpha + pixels / 2) >> (pixels / 2);
 }
 
 template <int kChannels>
@@ -176,10 +190,11 @@ void FillPlane(const Plane& plane, int shift, const Frame& frame, const uint8_t*
   const Parts columns(outer.left, inner.left, inner.right, outer.right, frame.picture.right, shift);
   for (const Part& rows :
        Parts(outer.top, inner.top, inner.bottom, outer.bottom, frame.picture.bottom, shift)) {
-    for (const Part* part = columns.begin(); part != columns.end();) {
+    const Part* part = columns.begin();
+    for (int64_t next = AlphaOf(rows, *part, alpha); part != columns.end();) {
       Block block = {rows.begin, rows.end, part->begin, part->end};
-      const int64_t of_block = AlphaOf(rows, *part, alpha);
-      while (++part != columns.end() && AlphaOf(rows, *part, alpha) == of_block) {
+      const int64_t of_block = next;
+      while (++part != columns.end() && (next = AlphaOf(rows, *part, alpha)) == of_block) {
         block.right = part->end;
       }
       if (of_block == 255) {
@@ -191,37 +206,51 @@ void FillPlane(const Plane& plane, int shift, const Frame& frame, const uint8_t*
   }
 }
 
+template <PixelLayout kLayout>
+struct BlendPair {
+  ROADMARK_KERNEL void Run(const Canvas* canvas, int64_t y, int64_t x, int64_t width,
+                           const uint8_t* upper, const uint8_t* lower, const Ink* ink) {
+    const auto row = [&](int plane, int64_t index) ROADMARK_INLINED {
+      return canvas->planes[plane].samples + index * canvas->planes[plane].stride;
+    };
+    constexpr int kChannels = kLayout == PixelLayout::kRgb ? 3 : 1;
+    const uint8_t* samples = ink->samples;
+    MixRow<kChannels>::Run(row(0, y) + x * kChannels, upper, width, samples);
+    if (y + 1 < canvas->height) {
+      MixRow<kChannels>::Run(row(0, y + 1) + x * kChannels, lower, width, samples);
+    }
+    if constexpr (kLayout != PixelLayout::kRgb) {
+      constexpr int64_t kPart = 512;
+      uint8_t means[kPart];
+      const int64_t chroma_width = (width + 1) / 2;
+      for (int64_t begin = 0; begin < chroma_width; begin += kPart) {
+        const int64_t count = std::min(kPart, chroma_width - begin), column = x / 2 + begin;
+        MeanAlphas::Run(upper + 2 * begin, lower + 2 * begin, count, means);
+        if constexpr (kLayout == PixelLayout::kNv12) {
+          MixRow<2>::Run(row(1, y / 2) + column * 2, means, count, samples + 1);
+        } else {
+          MixRow<1>::Run(row(1, y / 2) + column, means, count, samples + 1);
+          MixRow<1>::Run(row(2, y / 2) + column, means, count, samples + 2);
+        }
+      }
+    }
+  }
+};
+
 // Blends a pair of rows, the first of which is even, from the even column `x` on. At an odd right
 // edge there is one more alpha than `width` pixels; at an odd bottom edge both rows are the same.
 void BlendRows(const Canvas& canvas, int64_t y, int64_t x, int64_t width, const uint8_t* upper,
                const uint8_t* lower, const Ink& ink) {
-  const uint8_t* const rows[] = {upper, lower};
-  const Plane& first = canvas.planes[0];
-  for (int64_t i = 0; i < 2 && y + i < canvas.height; ++i) {
-    uint8_t* row = first.samples + (y + i) * first.stride;
-    if (canvas.layout == PixelLayout::kRgb) {
-      MultiVersion<MixRow<3>>::Run(row + x * 3, rows[i], width, ink.samples);
-    } else {
-      MultiVersion<MixRow<1>>::Run(row + x, rows[i], width, ink.samples);
-    }
-  }
-  if (canvas.layout == PixelLayout::kRgb) return;
-  constexpr int64_t kPart = 512;
-  uint8_t means[kPart];
-  const int64_t chroma_width = (width + 1) / 2;
-  for (int64_t begin = 0; begin < chroma_width; begin += kPart) {
-    const int64_t count = std::min(kPart, chroma_width - begin);
-    MultiVersion<MeanAlphas>::Run(upper + 2 * begin, lower + 2 * begin, count, means);
-    const int64_t column = x / 2 + begin;
-    const auto row = [&](int plane) {
-      return canvas.planes[plane].samples + y / 2 * canvas.planes[plane].stride;
-    };
-    if (canvas.layout == PixelLayout::kNv12) {
-      MultiVersion<MixRow<2>>::Run(row(1) + column * 2, means, count, ink.samples + 1);
-    } else {
-      MultiVersion<MixRow<1>>::Run(row(1) + column, means, count, ink.samples + 1);
-      MultiVersion<MixRow<1>>::Run(row(2) + column, means, count, ink.samples + 2);
-    }
+  const auto blend = [&](auto kernel) {
+    MultiVersion<decltype(kernel)>::Run(&canvas, y, x, width, upper, lower, &ink);
+  };
+  switch (canvas.layout) {
+    case PixelLayout::kRgb:
+      return blend(BlendPair<PixelLayout::kRgb>());
+    case PixelLayout::kI420:
+      return blend(BlendPair<PixelLayout::kI420>());
+    case PixelLayout::kNv12:
+      return blend(BlendPair<PixelLayout::kNv12>());
   }
 }
 
@@ -300,14 +329,18 @@ void AlphaTile::Reset(const Canvas& canvas, const Rect& bounds) {
   alphas_.assign(((bounds_.bottom - top_ + 1) & ~INT64_C(1)) * stride_, 0);
 }
 
-void AlphaTile::Blend(const Canvas& canvas, const Ink& ink) {
+void AlphaTile::RepeatLastColumn(const Canvas& canvas) {
   const int64_t width = bounds_.right - left_;
-  if (bounds_.right == canvas.width && width % 2) {
-    for (int64_t y = bounds_.top; y < bounds_.bottom; ++y) {
-      uint8_t* row = alphas_.data() + Offset(y);
-      row[width] = row[width - 1];
-    }
+  if (bounds_.right != canvas.width || width % 2 == 0) return;
+  for (int64_t y = bounds_.top; y < bounds_.bottom; ++y) {
+    uint8_t* row = alphas_.data() + Offset(y);
+    row[width] = row[width - 1];
   }
+}
+
+void AlphaTile::Blend(const Canvas& canvas, const Ink& ink) {
+  RepeatLastColumn(canvas);
+  const int64_t width = bounds_.right - left_;
   for (int64_t y = top_; y < bounds_.bottom; y += 2) {
     const uint8_t* upper = alphas_.data() + Offset(y);
     const uint8_t* lower = y + 1 < canvas.height ? upper + stride_ : upper;
@@ -315,6 +348,17 @@ void AlphaTile::Blend(const Canvas& canvas, const Ink& ink) {
     if (span.begin == span.end) continue;
     BlendRows(canvas, y, left_ + span.begin, span.end - span.begin, upper + span.begin,
               lower + span.begin, ink);
+  }
+}
+
+void AlphaTile::Blend(const Canvas& canvas, const Ink& ink, const Rect& drawn) {
+  if (drawn.empty()) return;
+  RepeatLastColumn(canvas);
+  const int64_t begin = (drawn.left - left_) & ~INT64_C(1), end = drawn.right - left_;
+  for (int64_t y = drawn.top & ~INT64_C(1); y < drawn.bottom; y += 2) {
+    const uint8_t* upper = alphas_.data() + Offset(y) + begin;
+    const uint8_t* lower = y + 1 < canvas.height ? upper + stride_ : upper;
+    BlendRows(canvas, y, left_ + begin, end - begin, upper, lower, ink);
   }
 }
 

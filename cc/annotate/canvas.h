@@ -85,9 +85,13 @@ class AlphaTile {
   // The alphas of row `y`, to be indexed by x - bounds().left.
   uint8_t* Row(int64_t y) { return alphas_.data() + Offset(y) + bounds_.left - left_; }
 
+  // Blends what is not 0, or what lies within `drawn`, where all that is not 0 does.
   void Blend(const Canvas& canvas, const Ink& ink);
+  void Blend(const Canvas& canvas, const Ink& ink, const Rect& drawn);
 
  private:
+  // At an odd right edge of the canvas a chroma sample has but one column.
+  void RepeatLastColumn(const Canvas& canvas);
   int64_t Offset(int64_t y) const { return (y - top_) * stride_; }
 
   Rect bounds_;

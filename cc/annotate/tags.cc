@@ -29,16 +29,17 @@ void KeepLarger(const uint8_t* from, int64_t count, uint8_t* to) {
   std::memcpy(to + count - 8, &last, sizeof(last));
 }
 
-// Where two characters overlap the darker one counts.
-void DrawGlyph(const GlyphAtlas& atlas, const Glyph& glyph, int64_t top, int64_t left,
+// Where two characters overlap the darker one counts. Returns what part of the tile was written.
+Rect DrawGlyph(const GlyphAtlas& atlas, const Glyph& glyph, int64_t top, int64_t left,
                AlphaTile* tile) {
   const Rect& bounds = tile->bounds();
   const Rect seen = Intersection({top, left, top + glyph.height, left + glyph.width}, bounds);
-  if (seen.empty()) return;
+  if (seen.empty()) return {};
   for (int64_t y = seen.top; y < seen.bottom; ++y) {
     const uint8_t* from = atlas.coverage + glyph.offset + (y - top) * glyph.width - left;
     KeepLarger(from + seen.left, seen.right - seen.left, tile->Row(y) + seen.left - bounds.left);
   }
+  return seen;
 }
 
 class Placer {
@@ -85,13 +86,16 @@ Size TextSize(const GlyphAtlas& atlas, const std::u32string& text) {
   return {atlas.line_height, std::max<int64_t>(width, 0)};
 }
 
-void DrawText(const GlyphAtlas& atlas, const std::u32string& text, int64_t top, int64_t left,
+Rect DrawText(const GlyphAtlas& atlas, const std::u32string& text, int64_t top, int64_t left,
               AlphaTile* tile) {
+  Rect drawn = {};
   for (char32_t character : text) {
     const Glyph& glyph = FindGlyph(atlas, character);
-    DrawGlyph(atlas, glyph, top + glyph.top, left + glyph.left, tile);
+    const Rect seen = DrawGlyph(atlas, glyph, top + glyph.top, left + glyph.left, tile);
+    if (!seen.empty()) drawn = drawn.empty() ? seen : Union(drawn, seen);
     left += glyph.advance;
   }
+  return drawn;
 }
 
 std::vector<Rect> PlaceTags(const Rect& picture, const std::vector<Rect>& boxes,

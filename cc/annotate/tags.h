@@ -14,8 +14,9 @@ namespace roadmark {
 
 Size TextSize(const GlyphAtlas& atlas, const std::u32string& text);
 
-// Adds the coverage of one line of text, whose top left corner is (top, left), to a tile.
-void DrawText(const GlyphAtlas& atlas, const std::u32string& text, int64_t top, int64_t left,
+// Adds the coverage of one line of text, whose top left corner is (top, left), to a tile. Returns
+// what part of the tile that has changed.
+Rect DrawText(const GlyphAtlas& atlas, const std::u32string& text, int64_t top, int64_t left,
               AlphaTile* tile);
 
 // A place inside the picture for a tag of each box; tags larger than the picture are cut.
