@@ -6,14 +6,12 @@
 
 It writes NAME.annotated.mp4 (or a folder NAME.annotated, or one picture) into the current folder
 and, beside or in it, what was found as COCO-style JSON, or as CSV with --detections=csv. --out
-names another place; its suffix chooses .mp4, .mov, .mkv or .webm.
+names another place; its suffix chooses .mp4, .mov, .mkv, .webm or .gif. NAME.annotated.html tells
+what was seen when and where, and what took how long.
 
-The model is an exported folder, by default the newest under runs/. Times, frame rate, pixel
-shape, colours and sound of a video stay as they are. A damaged packet is skipped and counted. A
-video that ends too early, or Ctrl-C, leaves a playable NAME.annotated.partial.mp4.
-
-An interrupted run goes on where it stopped when the same command is given with --resume.
-docs/infer.md tells the rest.
+The model is an exported folder, by default the newest under runs/. Times, frame rate, pixel shape,
+colours and sound of a video stay as they are. A video that ends too early, or Ctrl-C, leaves a
+playable NAME.annotated.partial.mp4; --resume goes on from there. docs/infer.md tells the rest.
 """
 
 import dataclasses
@@ -22,21 +20,25 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app, locations, manifest
-from roadmark.errors import UserError
+from roadmark.inference.detector import Detector
 from roadmark.video import (
     ByModel,
-    Span,
     VideoOptions,
     annotate_images,
     annotate_video,
     codecs,
+    counting,
     frame_detector,
     request,
+    side_by_side,
     timecode,
     tracking,
 )
 
-_VIDEO = flags.DEFINE_string("video", None, "Video to annotate: a file, URL or camera device.")
+_VIDEO = flags.DEFINE_string(
+    "video", None, "Video: a file, URL, camera, folder of pictures, or a pattern as in/%05d.jpg."
+)
+_FPS = flags.DEFINE_float("fps", None, "Frames a second of a video made of pictures; 25.", 0.01)
 _IMAGES = flags.DEFINE_string("images", None, "Picture, or folder of pictures, to annotate.")
 _MODEL = flags.DEFINE_string("model", None, "Exported model folder; the newest under runs/.")
 _OUT = flags.DEFINE_string("out", None, "File or folder to write; NAME.annotated here by default.")
@@ -60,71 +62,87 @@ _GIF = flags.DEFINE_bool("gif", False, "Also write a small looping NAME.gif of t
 _CROPS = flags.DEFINE_bool("save_crops", False, "Also write each object's picture: NAME.crops.")
 _TRACK = flags.DEFINE_bool("track", False, "Follow objects: ids that stay, and trails.")
 _COUNT_LINE = flags.DEFINE_string(
-    "count_line", None, "Count what crosses the line from x1,y1 to x2,y2, in pixels; tracks too."
+    "count_line", None, "Count what crosses the line x1,y1,x2,y2 (pixels, or shares 0 to 1)."
+)
+_COUNT_ZONE = flags.DEFINE_string(
+    "count_zone", None, "Count what comes into the zone with the corners x1,y1,x2,y2,x3,y3..."
+)
+_SIDE_BY_SIDE = flags.DEFINE_string(
+    "side_by_side", None, "Another exported model, whose picture is shown beside the first's."
 )
 _RESUME = flags.DEFINE_bool("resume", False, "Go on with the interrupted run of this command.")
+_OF_ONE_MODEL = (_TRACK, _COUNT_LINE, _COUNT_ZONE, _RESUME)
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
     options = _options()
-    wanted = request.Request(
-        _VIDEO.value,
-        _IMAGES.value,
-        _OUT.value,
-        _DETECTIONS.value,
-        _CODEC.value,
-        options.span,
-        is_tracked=options.tracker is not None,
-    )
+    is_tracked = options.tracker is not None
+    files = (_VIDEO.value, _IMAGES.value, _OUT.value)
+    how = (_DETECTIONS.value, _CODEC.value, options.span, is_tracked, options.fps)
+    of_one_model = [flag.name for flag in _OF_ONE_MODEL if flag.value]
+    wanted = request.Request(*files, *how, _SIDE_BY_SIDE.value, of_one_model)
     wanted.check()
     folder = Path(_MODEL.value) if _MODEL.value else locations.newest_export()
     description = manifest.load(folder)
-    names = description.names()
-    classes = frame_detector.class_ids(names, _CLASSES.value)
-    from roadmark.inference.detector import Detector
-
-    model = Detector.load(
-        folder, _ENGINE.value, _DEVICE.value, _PRECISION.value, _THREADS.value, description
-    )
-    print(f"model: {folder} ({model.engine.explained()})", flush=True)
+    classes = frame_detector.class_ids(description.names(), _CLASSES.value)
+    model = _load(folder, description)
     threshold, out, listing = _SCORE_THRESHOLD.value, wanted.output, wanted.listing
     if wanted.video:
         # A tracker goes on with objects that are hardly seen.
-        weakest = threshold if options.tracker is None else min(tracking.WEAK, threshold)
+        weakest = min(tracking.WEAK, threshold) if is_tracked else threshold
         look = ByModel(model, weakest, classes)
         options = dataclasses.replace(
             options,
             crops=out.with_suffix(".crops") if _CROPS.value else None,
             gif=out.with_suffix(".gif") if _GIF.value else None,
+            page=out.with_suffix(".html"),
+            side_by_side=_second_model(folder),
             model=f"{look.identity}, {threshold}",
+            about=f"{folder} ({model.engine}), scores above {threshold:g}",
         )
-        result = annotate_video(wanted.video, out, look, names, listing, options)
-        result.print_to_terminal(out)
+        result = annotate_video(wanted.video, out, look, model.label_map, listing, options)
+        result.print_to_terminal(out, options.page)
+        if _SIDE_BY_SIDE.value:
+            print(f"{_SIDE_BY_SIDE.value}: {request.summary(result.objects_beside, threshold)}")
     else:
-        look = ByModel(model, threshold, classes)
-        result = annotate_images(wanted.images, out, look.detect, names, listing, _BATCH_SIZE.value)
+        detect = ByModel(model, threshold, classes).detect
+        names, size = model.label_map, _BATCH_SIZE.value
+        result = annotate_images(wanted.images, out, detect, names, listing, size)
         print(f"{out}: {result.images} pictures")
     print(f"{listing}: {request.summary(result.objects, threshold)}")
     return 0
 
 
+def _second_model(first: Path) -> side_by_side.SideBySide | None:
+    if not _SIDE_BY_SIDE.value:
+        return None
+    folder = Path(_SIDE_BY_SIDE.value)
+    model = _load(folder, manifest.load(folder))
+    titles = side_by_side.titles(first, folder)
+    return side_by_side.of_model(model, _SCORE_THRESHOLD.value, _CLASSES.value, titles)
+
+
+def _load(folder: Path, description: manifest.Manifest) -> Detector:
+    choices = (_ENGINE.value, _DEVICE.value, _PRECISION.value, _THREADS.value)
+    model = Detector.load(folder, *choices, description)
+    print(f"model: {folder} ({model.engine.explained()})", flush=True)
+    return model
+
+
 def _options() -> VideoOptions:
-    end = None if _END.value is None else timecode.seconds("--end", _END.value)
-    span = Span(timecode.seconds("--start", _START.value), end, _MAX_FPS.value)
-    if end is not None and end <= span.start_s:
-        raise UserError("--end", f"found {_END.value}, which is not after --start", "end later")
-    line = tracking.CountLine.parse(_COUNT_LINE.value) if _COUNT_LINE.value else None
-    is_tracked = _TRACK.value or line is not None
+    counters = counting.parse(_COUNT_LINE.value, _COUNT_ZONE.value)
+    is_tracked = _TRACK.value or bool(counters)
     return VideoOptions(
         batch_size=_BATCH_SIZE.value,
         stride=_STRIDE.value,
-        span=span,
+        span=timecode.span(_START.value, _END.value, _MAX_FPS.value),
         codec=_CODEC.value,
         show_fps=_SHOW_FPS.value,
         tracker=tracking.Tracker(_SCORE_THRESHOLD.value) if is_tracked else None,
-        count_line=line,
+        counters=counters,
         resume=_RESUME.value,
+        fps=_FPS.value,
     )
 
 

@@ -1,4 +1,5 @@
 import collections
+import http.server
 import json
 import os
 import resource
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import av
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.testing import clips, street_data
-from roadmark.video import ByFunction, VideoOptions, annotate_video, codecs, yuv_frame
+from roadmark.video import ByFunction, VideoOptions, annotate_video, codecs, reader, yuv_frame
 
 _NAMES = {1: "square"}
 
@@ -133,6 +135,52 @@ def test_truncated_video_leaves_a_playable_part_and_nothing_else(tmp_path):
     played = len(times(tmp_path / "b.partial.mp4"))
     assert 14 <= played <= 17
     assert len(json.loads((tmp_path / "b.partial.json").read_text())["images"]) == played
+
+
+def test_frame_size_that_changes_leaves_a_playable_part_and_nothing_else(tmp_path):
+    small = clips.make(tmp_path / "small.ts", frames=8)
+    large = clips.make(tmp_path / "large.ts", frames=8, size=(128, 64))
+    (tmp_path / "a.ts").write_bytes(small.read_bytes() + large.read_bytes())
+    with pytest.raises(UserError, match=r"frames change from 96x64 to 128x64 .*b\.partial\.mp4"):
+        annotate_video(tmp_path / "a.ts", tmp_path / "b.mp4", ByFunction(nothing), _NAMES)
+    assert len(times(tmp_path / "b.partial.mp4")) == 8
+    parts = ["b.partial.jsonl", "b.partial.mp4"]
+    assert names_in(tmp_path) == ["a.ts", *parts, "large.ts", "small.ts"]
+
+
+class HalfAVideo(http.server.BaseHTTPRequestHandler):
+    """Sends the first part of a film, and then closes the connection or falls silent."""
+
+    film: bytes
+    silent_s: float
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.film)))
+        self.end_headers()
+        self.wfile.write(self.film[: len(self.film) * 2 // 3])
+        self.wfile.flush()
+        time.sleep(self.silent_s)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("silent_s", [0, 6], ids=["is cut off", "falls silent"])
+def test_stream_that_stops_leaves_a_playable_part_and_nothing_else(tmp_path, monkeypatch, silent_s):
+    monkeypatch.setattr(reader, "_NETWORK_TIMEOUT_S", 1.0)
+    clip = clips.make(tmp_path / "a.mkv", frames=120, size=(192, 128))
+    film = {"film": clip.read_bytes(), "silent_s": silent_s}
+    handler = type("Handler", (HalfAVideo,), film)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/a.mkv"
+        with pytest.raises(UserError, match=r"a\.mkv: .*b\.partial\.mp4") as caught:
+            annotate_video(url, tmp_path / "b.mp4", ByFunction(nothing), _NAMES)
+        server.shutdown()
+    assert "stops with" in str(caught.value) or "the stream ends" in str(caught.value)
+    assert 40 <= len(times(tmp_path / "b.partial.mp4")) < 120
+    assert names_in(tmp_path) == ["a.mkv", "b.partial.jsonl", "b.partial.mp4"]
 
 
 class Queue(ByFunction):
@@ -267,6 +315,7 @@ def test_file_that_may_not_grow_is_one_line_and_leaves_nothing(tmp_path):
         ("a.mp4", "out.xyz", "cannot write videos of type .xyz"),
         ("a.mp4", "a.mp4", "is the source itself"),
         ("a.mp4", "a.mp4/out.mp4", "cannot be written"),
+        ("a.mp4", "/sys/out.mp4", "/sys/out.mp4: cannot be written"),
     ],
 )
 def test_wrong_names_are_one_line_and_leave_nothing(tmp_path, source, out, says):

@@ -9,13 +9,14 @@ from roadmark.errors import UserError
 from roadmark.video.partial import Report
 
 AUTO = "auto"
-_MPEG4 = "mpeg4"
+_MPEG4, _GIF = "mpeg4", "gif"
 # Encoders by codec, best first: builds of FFmpeg differ in which of them they contain.
 ENCODERS = {
     "h264": ("libx264", "libopenh264", _MPEG4),
     "hevc": ("libx265", "libkvazaar", "libx264"),
     "vp9": ("libvpx-vp9", "libvpx"),
     "av1": ("libsvtav1", "libaom-av1", "librav1e", "libvpx-vp9"),
+    "gif": (_GIF,),
 }
 # Codecs by file type, the usual one first.
 CONTAINERS = {
@@ -23,6 +24,7 @@ CONTAINERS = {
     ".mov": ("h264", "hevc"),
     ".mkv": ("h264", "hevc", "vp9", "av1"),
     ".webm": ("vp9", "av1"),
+    ".gif": ("gif",),
 }
 OPTIONS = {
     "libx264": {"preset": "veryfast", "crf": "23"},
@@ -35,10 +37,12 @@ OPTIONS = {
     "libsvtav1": {"preset": "10", "crf": "35"},
     "libaom-av1": {"crf": "35", "b": "0", "usage": "realtime", "cpu-used": "8", "row-mt": "1"},
     "librav1e": {"speed": "10", "qp": "120"},
+    _GIF: {},
 }
-_ANY_SIZE = frozenset({"libvpx-vp9", "libvpx", "libaom-av1", "librav1e"})
+_ANY_SIZE = frozenset({"libvpx-vp9", "libvpx", "libaom-av1", "librav1e", _GIF})
 # MPEG-4 Part 2 stores the ticks per second in 16 bits.
-_MAX_TICKS = {_MPEG4: 60000}
+# GIF counts in hundredths.
+_MAX_TICKS = {_MPEG4: 60000, _GIF: 100}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +54,14 @@ class Encoder:
         options: For a good picture at a high speed.
         takes_odd_sizes: Whether width and height may be odd.
         max_ticks: The finest time base that it can store, in ticks per second; None for any.
+        has_palette: Whether each frame has 256 colours of its own, and the first is at second 0.
     """
 
     name: str
     options: dict[str, str]
     takes_odd_sizes: bool
     max_ticks: int | None
+    has_palette: bool = False
 
 
 def check(path: Path, codec: str) -> None:
@@ -88,7 +94,8 @@ def choose(path: Path, codec: str, report: Report) -> Encoder:
             continue
         if name != names[0]:
             report(f"this FFmpeg has no {names[0]}; the video is encoded with {name}")
-        return Encoder(name, OPTIONS[name], name in _ANY_SIZE, _MAX_TICKS.get(name))
+        ticks = _MAX_TICKS.get(name)
+        return Encoder(name, OPTIONS[name], name in _ANY_SIZE, ticks, name == _GIF)
     raise UserError(
         path.suffix, f"this FFmpeg has none of {', '.join(names)}", "choose another file type"
     )

@@ -21,9 +21,12 @@ def test_memory_is_used_again():
 
 def test_frame_of_another_size_is_a_new_one():
     pool = FramePool()
-    pool.give_back(pool.take(96, 64))
+    first = pool.take(96, 64)
+    where = address(first)
+    pool.give_back(first)
     frame = pool.take(64, 96)
     assert (frame.width, frame.height, frame.format.name) == (64, 96, yuv_frame.FORMAT)
+    assert address(pool.take(96, 64)) == where, "and each size keeps its own"
 
 
 def test_frame_that_an_encoder_still_looks_at_is_not_written_to(tmp_path):

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from roadmark.video import codecs
+from roadmark.video.counting import Counter
 from roadmark.video.reader import WHOLE, Span
-from roadmark.video.tracking import CountLine, Tracker
+from roadmark.video.side_by_side import SideBySide
+from roadmark.video.tracking import Tracker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +24,13 @@ class VideoOptions:
         crops: A folder for a picture of each object found, or None.
         gif: A file for a small looping preview, or None.
         tracker: Follows objects from frame to frame, or None.
-        count_line: Counts objects that cross it, or None; needs a tracker.
+        counters: Count objects at lines and in zones; they need a tracker.
+        side_by_side: Shows what another model finds next to what the first does, or None.
+        page: A file for the run's page, or None.
+        fps: Frames per second of a film that is made of pictures.
         resume: Takes what an interrupted run with the same choices has found, and goes on.
         model: What tells the model and its settings from others; see `resume`.
+        about: The model in words, for the page.
     """
 
     batch_size: int = 1
@@ -35,9 +41,13 @@ class VideoOptions:
     crops: Path | None = None
     gif: Path | None = None
     tracker: Tracker | None = None
-    count_line: CountLine | None = None
+    counters: tuple[Counter, ...] = ()
+    side_by_side: SideBySide | None = None
+    page: Path | None = None
+    fps: float | None = None
     resume: bool = False
     model: str = ""
+    about: str = ""
 
     def job(self, source: Path) -> dict[str, Any]:
         """What must be the same for results of an earlier run to be of use."""
@@ -46,6 +56,7 @@ class VideoOptions:
             "bytes": source.stat().st_size if source.is_file() else None,
             "model": self.model,
             "stride": self.stride,
+            "fps": self.fps,
             **dataclasses.asdict(self.span),
         }
 

@@ -14,7 +14,9 @@ from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.testing import clips
 from roadmark.video import ByFunction, Span, VideoOptions, annotate_video, codecs
-from roadmark.video.tracking import CountLine, Tracker
+from roadmark.video.counting import CountLine, CountZone
+from roadmark.video.side_by_side import SideBySide
+from roadmark.video.tracking import Tracker
 
 _NAMES = {1: "square"}
 
@@ -175,12 +177,12 @@ def test_gif_repeats_and_shows_the_boxes(clip):
 
 @pytest.mark.parametrize("stride", [1, 3])
 def test_tracked_objects_have_an_id_a_trail_and_are_counted(clip, stride):
-    options = {"tracker": Tracker(0.4), "count_line": CountLine.parse("20,0,20,120")}
+    options = {"tracker": Tracker(0.4), "counters": (CountLine.parse("20,0,20,120"),)}
     result = annotate(clip, Looking(), stride=stride, **options)
     ids = [line["track_ids"] for line in lines(clip)]
     assert ids == [[0]] + [[1]] * (24 // stride - 1)
     # The square's middle passes 20 in frame 6, from the right hand of who looks down the line.
-    assert result.crossed == {"to the left": 1, "to the right": 0}
+    assert result.counted == {"crossed the line": {"to the left": 1, "to the right": 0}}
     last = pictures(clip.with_name("out.mp4"))[-1].astype(int)
     # The trail leads to where the square stands, on its lower edge.
     red, _, blue = last[78:82, 30:38].mean(axis=(0, 1))
@@ -188,7 +190,7 @@ def test_tracked_objects_have_an_id_a_trail_and_are_counted(clip, stride):
 
 
 def test_file_of_detections_says_what_took_how_long_and_what_crossed_the_line(clip):
-    options = {"tracker": Tracker(0.4), "count_line": CountLine.parse("20,0,20,120")}
+    options = {"tracker": Tracker(0.4), "counters": (CountLine.parse("20,0,20,120"),)}
     result = annotate(clip, Looking(), listing="out.json", **options)
     written = json.loads(clip.with_name("out.json").read_text())
     assert written["info"]["crossed_the_line"] == {
@@ -248,3 +250,78 @@ def test_video_may_come_from_a_url(clip):
             annotate_video(f"{url}/c.mp4", out, ByFunction(Looking()), _NAMES)
         server.shutdown()
     assert result.frames == 24
+
+
+def test_zone_counts_and_is_drawn(clip):
+    # Shares of the picture of 192 x 128: the square stands at its lower edge, 80.
+    zone = CountZone.parse("0.1,0.5,0.2,0.5,0.2,0.7,0.1,0.7")
+    result = annotate(clip, Looking(), listing="out.json", tracker=Tracker(0.4), counters=(zone,))
+    assert result.counted["in the zone"]["so far"] == 1
+    written = json.loads(clip.with_name("out.json").read_text())
+    assert written["info"]["in_the_zone"] == {"so far": {"square": 1}}
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_two_models_side_by_side(clip, batch_size):
+    class Elsewhere(Looking):
+        def __call__(self, images):
+            box = np.array([[8, 8, 40, 40]], np.float32)
+            one = Detections(box, np.array([0.8], np.float32), np.array([2], np.int32))
+            self.pictures += len(images)
+            return [one] * len(images)
+
+    other = Elsewhere()
+    second = SideBySide(ByFunction(other), {2: "other"}, ("first", "second"))
+    result = annotate(clip, Looking(), side_by_side=second, batch_size=batch_size, stride=2)
+    assert other.pictures == 12
+    assert (result.objects, result.objects_beside) == ({"square": 12}, {"other": 12})
+    # Only the first one's are written down, in pixels of the video.
+    assert [line["boxes"][0][1] for line in lines(clip)] == [4 * number for number in range(12)]
+    before, after = pictures(clip), pictures(clip.with_name("out.mp4"))
+    for index, (plain, wide) in enumerate(zip(before, after, strict=True)):
+        assert wide.shape == (128, 384, 3)
+        left, right = (
+            np.abs(half.astype(int) - plain).mean(axis=2) > 40
+            for half in (wide[:, :192], wide[:, 192:])
+        )
+        seen = index // 2 * 4
+        assert left[64:80, seen + 1].mean() > 0.5, index
+        assert right[10:38, 9].mean() > 0.5, index
+        assert right[64:80, seen + 60 : seen + 80].mean() < 0.1
+        assert left[10:38, 9].mean() < 0.1
+        assert min(left[118:].sum(), right[118:].sum()) > 50, "their names"
+
+
+def test_page_of_the_run(clip):
+    page = clip.with_name("out.html")
+    annotate(clip, Looking(), page=page, about="a model")
+    text = page.read_text()
+    assert "a.mp4" in text
+    assert "a model" in text
+    assert "square" in text
+    assert names(clip) == ["a.mp4", "out.html", "out.jsonl", "out.mp4"]
+
+
+def test_gif_may_be_the_video_itself(clip):
+    result = annotate_video(clip, clip.with_name("b.gif"), ByFunction(Looking()), _NAMES)
+    with Image.open(clip.with_name("b.gif")) as gif:
+        assert gif.n_frames == result.frames == 24
+
+
+def test_pictures_become_a_video(clip):
+    folder = clip.with_name("stills")
+    folder.mkdir()
+    for number, picture in enumerate(pictures(clip)[:6]):
+        Image.fromarray(picture).save(folder / f"{number:05d}.png")
+    looking = Looking()
+    annotate_video(
+        folder / "%05d.png",
+        clip.with_name("b.mp4"),
+        ByFunction(looking),
+        _NAMES,
+        options=VideoOptions(fps=5),
+    )
+    with av.open(str(clip.with_name("b.mp4"))) as container:
+        times = [float(frame.time) for frame in container.decode(video=0)]
+    assert times == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert looking.pictures == 6

@@ -16,7 +16,7 @@ from av.stream import Disposition
 
 from roadmark.errors import UserError
 from roadmark.ops.preprocess import YuvPicture
-from roadmark.video import yuv_frame
+from roadmark.video import picture_film, yuv_frame
 from roadmark.video.clock import Clock
 from roadmark.video.colour import Colour
 from roadmark.video.frame_pool import FramePool
@@ -24,6 +24,7 @@ from roadmark.video.frame_pool import FramePool
 _GIF_TRAILER = b";"
 # FFmpeg reads text as a film of a terminal, and a picture as a film of one frame.
 _TEXT_FORMATS = {"tty"}
+_FILM_FORMAT = "image2"
 _PICTURE_FORMATS = ("image2", "_pipe")
 _MICROSECONDS = 1_000_000
 _CAMERA_FORMAT = "v4l2"
@@ -125,16 +126,24 @@ class VideoReader:
         stopped: None, or in words why the stream ended early; set when the iteration has ended.
 
     Args:
-        path: The video: a file, a URL such as rtsp://..., or a camera such as /dev/video0.
+        path: The video: a file, a URL such as rtsp://..., a camera such as /dev/video0, a folder of
+            pictures, or a pattern of numbered ones such as `in/%05d.jpg`.
         pool: Where the memory of frames comes from, and goes back when they are written.
         span: Which frames to read.
+        fps: Frames per second of a film that is made of pictures, 25 by default.
 
     Raises:
-        UserError: No such file, not a video, nothing in it can be decoded, or the span begins
-            after its end.
+        UserError: No such file, not a video, nothing in it can be decoded, the span begins after
+            its end, or `fps` is given for what has a rate of its own.
     """
 
-    def __init__(self, path: str | Path, pool: FramePool | None = None, span: Span = WHOLE) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        pool: FramePool | None = None,
+        span: Span = WHOLE,
+        fps: float | None = None,
+    ) -> None:
         self.path = Path(path)
         self._source = str(path)
         self._pool = pool or FramePool()
@@ -142,7 +151,7 @@ class VideoReader:
         self.skipped = self.concealed = 0
         self.stopped: str | None = None
         self._ends_damaged = False
-        self._container = _open(self._source)
+        self._container = _open(self._source, fps)
         try:
             self._stream = _video_stream(self._container, self.path)
             self.sound = tuple(self._container.streams.audio)
@@ -365,19 +374,28 @@ class VideoReader:
         return None
 
 
-def _open(source: str) -> av.container.InputContainer:
+def _open(source: str, fps: float | None) -> av.container.InputContainer:
     path = Path(source)
+    if "://" not in source and picture_film.is_film(path):
+        return _open_pictures(path, picture_film.RATE if fps is None else fps)
+    if fps is not None:
+        raise UserError("--fps", f"{path} has a rate of its own", "leave --fps out")
     if "://" in source:
         return _opened(source, source, timeout=_NETWORK_TIMEOUT_S)
     if not path.exists():
         raise UserError(path, "no such video", "check the path given to --video")
-    if path.is_dir():
-        raise UserError(path, "is a folder, not a video", f"give pictures as --images={path}")
     if path.is_file() and not path.stat().st_size:
         raise UserError(path, "is empty (0 bytes)", "get a whole copy of the file")
     # Absolute, because FFmpeg takes what stands before a colon for the name of a protocol.
     kind = _CAMERA_FORMAT if path.is_char_device() else None
     return _opened(source, str(path.absolute()), format=kind)
+
+
+def _open_pictures(path: Path, fps: float) -> av.container.InputContainer:
+    where, options = picture_film.source(path)
+    rate = picture_film.exact_rate(fps)
+    options["framerate"] = f"{rate.numerator}/{rate.denominator}"
+    return _opened(str(path), where, format=_FILM_FORMAT, options=options)
 
 
 def _opened(name: str, where: str, **options: Any) -> av.container.InputContainer:
@@ -395,7 +413,7 @@ def _opened(name: str, where: str, **options: Any) -> av.container.InputContaine
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     name = container.format.name
-    if name.endswith(_PICTURE_FORMATS):
+    if name.endswith(_PICTURE_FORMATS) and not picture_film.is_film(path):
         raise UserError(path, "is a picture, not a video", f"give it as --images={path}")
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not films or name in _TEXT_FORMATS:

@@ -184,7 +184,7 @@ def no_index(path):
         ("notes.txt", lambda path: path.write_text("hello " * 99), "has no video stream"),
         ("sound.mp4", sound_only, "has no video stream (found audio)"),
         ("no_index.mp4", no_index, "has lost its index"),
-        ("folder.mp4", lambda path: path.mkdir(), "is a folder"),
+        ("folder.mp4", lambda path: path.mkdir(), "holds no pictures"),
         (
             "still.png",
             lambda path: av.VideoFrame.from_ndarray(clips.picture(0, (96, 64)), "rgb24").save(path),

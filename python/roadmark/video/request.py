@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from roadmark.errors import UserError
-from roadmark.video import codecs
+from roadmark.video import codecs, picture_film
 from roadmark.video.annotate_images import find_images
 from roadmark.video.reader import WHOLE, Span, VideoReader
 from roadmark.video.writer import check_output
@@ -27,6 +28,9 @@ class Request:
         codec: As in `VideoOptions`.
         span: As in `VideoOptions`.
         is_tracked: Whether objects are tracked.
+        fps: As in `VideoOptions`.
+        side_by_side: The second model's folder, or None.
+        of_one_model: Flags that were given, and mean nothing for two models.
     """
 
     video: str | None
@@ -36,6 +40,9 @@ class Request:
     codec: str = codecs.AUTO
     span: Span = WHOLE
     is_tracked: bool = False
+    fps: float | None = None
+    side_by_side: str | None = None
+    of_one_model: Sequence[str] = ()
 
     @property
     def output(self) -> Path:
@@ -44,7 +51,7 @@ class Request:
             return Path(self.out)
         source = Path(self.video or self.images or "").resolve()
         if self.video:
-            return Path(f"{source.stem}.annotated.mp4")
+            return Path(f"{_title(source)}.annotated.mp4")
         suffix = "" if source.is_dir() else source.suffix
         return Path(f"{source.stem if suffix else source.name}.annotated{suffix}")
 
@@ -67,15 +74,32 @@ class Request:
             raise UserError(source, "no such video", cure)
         if self.detections == "mot" and not self.is_tracked:
             raise UserError("--detections", "found mot, which lists tracks", "add --track")
+        if self.side_by_side:
+            self._check_two_models()
         if self.video:
             check_output(self.output, self.codec)
-            VideoReader(self.video, span=self.span).close()
+            VideoReader(self.video, span=self.span, fps=self.fps).close()
             return
         if self.detections in _OF_VIDEOS:
             raise UserError(
                 "--detections", f"found {self.detections}, which is of videos", "use json"
             )
         find_images(source, self.output)
+
+    def _check_two_models(self) -> None:
+        if self.images:
+            raise UserError("--side_by_side", "found --images, it is for videos", "give --video")
+        for flag in self.of_one_model:
+            raise UserError(
+                "--side_by_side", f"found --{flag}, which is of one model", "leave one of them out"
+            )
+
+
+def _title(video: Path) -> str:
+    """The name of a video without its type; of a film made of pictures that of their folder."""
+    if video.is_dir():
+        return video.name
+    return video.parent.name if picture_film.is_film(video) else video.stem
 
 
 def summary(objects: Counter[str], score_threshold: float) -> str:

@@ -1,6 +1,7 @@
 """Times as people write them."""
 
 from roadmark.errors import UserError
+from roadmark.video.reader import Span
 
 
 def seconds(flag: str, text: str) -> float:
@@ -25,3 +26,16 @@ def seconds(flag: str, text: str) -> float:
     for value in values:
         total = total * 60 + value
     return total
+
+
+def span(start: str, end: str | None, max_fps: float | None) -> Span:
+    """What --start, --end and --max_fps ask for.
+
+    Raises:
+        UserError: A time is not written as one, or the end is not after the start.
+    """
+    start_s = seconds("--start", start)
+    end_s = None if end is None else seconds("--end", end)
+    if end_s is not None and end_s <= start_s:
+        raise UserError("--end", f"found {end}, which is not after --start", "end later")
+    return Span(start_s, end_s, max_fps)

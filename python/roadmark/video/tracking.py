@@ -1,4 +1,4 @@
-"""Objects followed from frame to frame: their ids, where they were, and lines that they cross."""
+"""Objects followed from frame to frame: their ids, and where they were."""
 
 import collections
 import dataclasses
@@ -6,8 +6,6 @@ import dataclasses
 import numpy as np
 
 from roadmark.detections import Detections
-from roadmark.errors import UserError
-from roadmark.ops import annotate
 
 # What `Detections.track_ids` holds for an object that was not followed yet.
 UNTRACKED = 0
@@ -97,76 +95,3 @@ class Tracker:
                 trail.popleft()
             if not trail:
                 del self._trails[track]
-
-
-class CountLine:
-    """Counts tracked objects that cross a line with the middle of their lower edge.
-
-    Looking from the line's start to its end, `to the right` are those that cross from its left.
-
-    Args:
-        start: x and y in pixels.
-        end: x and y in pixels.
-    """
-
-    def __init__(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        import supervision as sv
-
-        self._ends = np.array([start[::-1], end[::-1]], np.float32)
-        self._zone = sv.LineZone(
-            sv.Point(*start), sv.Point(*end), triggering_anchors=[sv.Position.BOTTOM_CENTER]
-        )
-
-    @classmethod
-    def parse(cls, text: str) -> "CountLine":
-        """Makes one of `x1,y1,x2,y2`.
-
-        Raises:
-            UserError: It is not written so.
-        """
-        try:
-            x1, y1, x2, y2 = (float(part) for part in text.split(","))
-        except ValueError:
-            x1 = y1 = x2 = y2 = float("nan")
-        if not np.isfinite([x1, y1, x2, y2]).all() or (x1, y1) == (x2, y2):
-            raise UserError(
-                "--count_line", f"found {text!r}", "give two points in pixels, as x1,y1,x2,y2"
-            )
-        return cls((x1, y1), (x2, y2))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many have crossed so far, by direction."""
-        return {"to the left": self._zone.in_count, "to the right": self._zone.out_count}
-
-    def by_class(self) -> dict[str, dict[int, int]]:
-        """How many have crossed so far, by direction and class id."""
-        ways = (self._zone.in_count_per_class, self._zone.out_count_per_class)
-        counts = [{int(class_id): int(n) for class_id, n in way.items()} for way in ways]
-        return dict(zip(self.counts, counts, strict=True))
-
-    def update(self, detections: Detections) -> None:
-        """Looks at the next frame's tracked objects."""
-        import supervision as sv
-
-        followed = detections.select(detections.track_ids != UNTRACKED)
-        self._zone.trigger(
-            sv.Detections(
-                xyxy=followed.boxes[:, [1, 0, 3, 2]],
-                class_id=followed.classes.astype(int),
-                tracker_id=followed.track_ids.astype(int),
-            )
-        )
-
-    def draw(self, picture: annotate.Yuv420, counts: dict[str, int]) -> None:
-        """Draws the line and the counts at a frame."""
-        text = ", ".join(f"{count} {direction}" for direction, count in counts.items())
-        at_start = np.tile(self._ends[0], 2)[None]
-        # A trail fades towards its beginning; there and back shows the whole line.
-        annotate.draw_boxes(
-            picture,
-            np.concatenate([at_start, at_start]),
-            np.array([4, 4]),
-            [text, ""],
-            trails=[self._ends, self._ends[::-1].copy()],
-        )

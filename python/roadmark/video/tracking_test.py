@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 
 from roadmark.detections import Detections
-from roadmark.errors import UserError
-from roadmark.ops import annotate
-from roadmark.video.tracking import UNTRACKED, CountLine, Tracker
+from roadmark.video.tracking import UNTRACKED, Tracker
 
 _STEP_S = 1 / 25
 
@@ -80,43 +78,3 @@ def test_nothing_at_all():
     (seen,) = follow([Detections.empty()])
     assert len(seen.detections) == 0
     assert seen.detections.track_ids.dtype == np.int32
-
-
-def crossing(line, steps):
-    tracker = Tracker(0.4)
-    for index, step in enumerate(steps):
-        line.update(tracker.update(found((step, 100), (300, 100)), index * _STEP_S).detections)
-    return line
-
-
-@pytest.mark.parametrize(
-    ("text", "steps", "expected"),
-    [
-        ("100,0,100,200", range(0, 200, 4), {"to the left": 1, "to the right": 0}),
-        ("100,200,100,0", range(0, 200, 4), {"to the left": 0, "to the right": 1}),
-        ("100,0,100,200", range(200, 0, -4), {"to the left": 0, "to the right": 1}),
-        ("100,0,100,50", range(0, 200, 4), {"to the left": 0, "to the right": 0}),
-        ("100,0,100,200", range(0, 60, 4), {"to the left": 0, "to the right": 0}),
-    ],
-    ids=["down the picture", "up the picture", "backwards", "beside the line", "not yet there"],
-)
-def test_line_counts_each_object_once_by_direction(text, steps, expected):
-    line = crossing(CountLine.parse(text), steps)
-    assert line.counts == expected
-    crossed = {way: {1: count} if count else {} for way, count in expected.items()}
-    assert line.by_class() == crossed
-
-
-@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "5,5,5,5", "nan,0,1,1"])
-def test_what_is_no_line_is_one_line(text):
-    with pytest.raises(UserError, match=r"--count_line: found .*; give two points in pixels"):
-        CountLine.parse(text)
-
-
-def test_line_and_counts_are_drawn():
-    planes = tuple(np.full(shape, 128, np.uint8) for shape in ((240, 320), (120, 160), (120, 160)))
-    line = CountLine.parse("40,200,280,200")
-    line.draw(annotate.Yuv420(planes, annotate.BT709), {"to the left": 3, "to the right": 0})
-    changed = planes[0] != 128
-    assert changed[200, 45:275].all()
-    assert changed[150:199, 40:200].any()

@@ -8,13 +8,15 @@ from pathlib import Path
 import av
 
 from roadmark.errors import UserError
-from roadmark.video import codecs, yuv_frame
+from roadmark.video import codecs, palette, yuv_frame
 from roadmark.video.codecs import Encoder
+from roadmark.video.palette import Palette
 from roadmark.video.partial import Report
 from roadmark.video.reader import VideoInfo
 
-# Matroska and WebM keep times in milliseconds.
-_TIME_TOLERANCE_S = 0.0015
+# Matroska and WebM keep times in milliseconds, GIF in hundredths.
+_TIME_TOLERANCE_S, _GIF_TIME_TOLERANCE_S = 0.0015, 0.0055
+_MOST_GIF_RATE = 50
 
 
 class VideoWriter:
@@ -26,7 +28,7 @@ class VideoWriter:
         frames: Number of frames written.
 
     Args:
-        path: The file to write: .mp4, .mov, .mkv or .webm.
+        path: The file to write: .mp4, .mov, .mkv, .webm or .gif.
         source: What the source looks like; the result looks the same.
         sound: Audio streams of the source, to be copied.
         report: Hears when another codec than the usual one has to do, when sound cannot be kept
@@ -34,7 +36,7 @@ class VideoWriter:
         codec: A name in `codecs.ENCODERS`, or `auto` for the usual one of the file type.
 
     Raises:
-        UserError: No encoder for this file type is there.
+        UserError: No encoder for this file type is there, or GIF cannot keep the frame rate.
         OSError: The file cannot be written.
     """
 
@@ -53,6 +55,7 @@ class VideoWriter:
         self._failed = False
         self._first_tick = self._last_tick = 0
         self._last_sound: dict[int, int] = {}
+        self._palette: Palette | None = None
         self._container = av.open(str(self.path), "w")
         self._stream = self._add_video(report)
         self._tracks = self._add_sound(sound, report)
@@ -72,11 +75,15 @@ class VideoWriter:
             pts: Presentation time in ticks of the source's time base; must increase.
         """
         frame = self._padded(picture)
-        frame.pts, frame.time_base = pts, self._source.time_base
-        with self._noting_failure():
-            self._container.mux(self._stream.encode(frame))
         if not self.frames:
             self._first_tick = pts
+        # In a GIF nothing can come before the first frame.
+        zero = 0 if self._palette is None else self._first_tick
+        frame.pts, frame.time_base = pts - zero, self._source.time_base
+        if self._palette is not None:
+            frame = self._palette.convert(frame)
+        with self._noting_failure():
+            self._container.mux(self._stream.encode(frame))
         self._last_tick = pts
         self.frames += 1
 
@@ -116,9 +123,13 @@ class VideoWriter:
                 f"{count} frames of {size[0]}x{size[1]}",
                 f"{self.frames} of {self._stream.width}x{self._stream.height}",
             )
+        is_gif = self._palette is not None
+        zero, tolerance = (
+            (self._first_tick, _GIF_TIME_TOLERANCE_S) if is_gif else (0, _TIME_TOLERANCE_S)
+        )
         for got, tick in ((first, self._first_tick), (last, self._last_tick)):
-            wanted = tick * self._source.time_base
-            if abs(got - wanted) > _TIME_TOLERANCE_S:
+            wanted = (tick - zero) * self._source.time_base
+            if abs(got - wanted) > tolerance:
                 raise _unfaithful(name, f"a frame at {float(got):.3f} s", f"{float(wanted):.3f} s")
 
     def _add_video(self, report: Report) -> av.VideoStream:
@@ -136,8 +147,21 @@ class VideoWriter:
         # PyAV asks for threads that share a frame; x264 is a quarter faster with a frame for each.
         stream.thread_type = "AUTO"
         stream.sample_aspect_ratio = source.sample_aspect_ratio
-        source.colour.tag(stream.codec_context)
+        if encoder.has_palette:
+            self._palette = self._paint(stream)
+        else:
+            source.colour.tag(stream.codec_context)
         return stream
+
+    def _paint(self, stream: av.VideoStream) -> Palette:
+        if self._source.rate > _MOST_GIF_RATE:
+            raise UserError(
+                self.path.suffix,
+                f"has at most {_MOST_GIF_RATE} frames/s, not {float(self._source.rate):.4g}",
+                f"add --max_fps={_MOST_GIF_RATE}",
+            )
+        stream.pix_fmt = palette.FORMAT
+        return Palette(stream.width, stream.height, self._source.time_base)
 
     def _add_sound(
         self, sound: Sequence[av.AudioStream], report: Report
