@@ -1,5 +1,10 @@
 """The boundary to C++: what it takes, what it refuses, and that it leaves arguments alone."""
 
+import contextlib
+import sys
+import threading
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -290,6 +295,76 @@ def test_arguments_are_left_alone():
     )
     run_paste_masks(probabilities=np.broadcast_to(scores, (50, 3, 50)), boxes=boxes)
     assert (boxes.tobytes(), scores.tobytes()) == before
+
+
+@contextlib.contextmanager
+def counting_thread():
+    """Yields a list to which another thread adds whenever Python lets it."""
+    ticks, ended, interval = [], threading.Event(), sys.getswitchinterval()
+
+    def count():
+        while not ended.is_set():
+            ticks.append(None)
+            time.sleep(0.0001)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    sys.setswitchinterval(1000)  # A thread that computes keeps its turn from here on.
+    try:
+        yield ticks
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        thread.join()
+
+
+def is_let_in(call):
+    """Whether another thread gets on during one of many calls."""
+    with counting_thread() as ticks:
+        before = len(ticks)
+        for _ in range(300):
+            call()
+            if len(ticks) > before + 2:
+                return True
+    return False
+
+
+SIDE = np.arange(100, dtype=np.float32)
+APART = np.stack(np.broadcast_arrays(SIDE[:, None], SIDE, SIDE[:, None] + 0.5, SIDE + 0.5), axis=-1)
+APART = np.ascontiguousarray(APART.reshape(-1, 4))
+DESCENDING = np.linspace(1, 0.5, len(APART), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nms(APART, DESCENDING, **LIMITS, max_outputs=2000),
+        lambda: batched_nms(APART, DESCENDING, np.zeros(len(APART), np.int32), **MANY),
+        lambda: multiclass_nms(APART, np.repeat(DESCENDING[:, None], 9, axis=1), **MANY),
+        lambda: _native.decode_boxes(
+            np.tile(APART, (20, 1)) / 100, np.tile(APART, (20, 1)), (1,) * 4
+        ),
+        lambda: run_postprocess(
+            class_logits=np.zeros((1, len(APART), 20), np.float32),
+            box_encodings=np.zeros((1, len(APART), 1, 4), np.float32),
+            anchors=APART,
+            counts=np.int32([len(APART)]),
+        ),
+        lambda: run_paste_masks(boxes=np.float32([[0, 0, 1, 1]] * 2), image_size=(900, 900)),
+        lambda: _native.preprocess(
+            [zeros(700, 900, 3, dtype=np.uint8)],
+            **FORMAT | {"resized": [(640, 640)]},
+            out=zeros(1, 640, 640, 3),
+        ),
+    ],
+    ids=["nms", "batched", "multiclass", "decode", "postprocess", "paste masks", "preprocess"],
+)
+def test_other_threads_run_meanwhile(call):
+    assert is_let_in(call)
+
+
+def test_a_thread_that_keeps_its_turn_is_noticed():
+    assert not is_let_in(lambda: sorted(range(1000)))
 
 
 def test_classes_are_suppressed_apart():
