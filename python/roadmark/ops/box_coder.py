@@ -29,6 +29,8 @@ def encode(
     Raises:
         ValueError: An argument has another shape or dtype, or a factor is not above 0.
     """
+    if not (_is_of_boxes(boxes) and _is_of_boxes(anchors) and boxes.shape == anchors.shape):
+        return _native.encode_boxes(boxes, anchors, scale_factors)
     rows = _native.encode_boxes(boxes.reshape(-1, 4), anchors.reshape(-1, 4), scale_factors)
     return rows.reshape(boxes.shape)
 
@@ -50,8 +52,10 @@ def decode(
     Raises:
         ValueError: An argument has another shape or dtype, or a factor is not above 0.
     """
+    if not (_is_of_boxes(encodings) and _is_of_boxes(anchors)):
+        return _native.decode_boxes(encodings, anchors, scale_factors)
     if encodings.shape != anchors.shape:
-        encodings, anchors = np.broadcast_arrays(encodings, anchors)
+        encodings, anchors = _broadcast(encodings, anchors)
     rows = _native.decode_boxes(encodings.reshape(-1, 4), anchors.reshape(-1, 4), scale_factors)
     return rows.reshape(encodings.shape)
 
@@ -169,3 +173,18 @@ def decode_mean_stddev(encodings: np.ndarray, anchors: np.ndarray, stddev: float
         ValueError: As for `encode_mean_stddev`.
     """
     return _native.decode_mean_stddev(encodings, anchors, stddev)
+
+
+def _is_of_boxes(array: np.ndarray) -> bool:
+    """Whether it has four columns behind any dimensions; C++ names what is wrong with others."""
+    return isinstance(array, np.ndarray) and array.shape[-1:] == (4,)
+
+
+def _broadcast(encodings: np.ndarray, anchors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return np.broadcast_arrays(encodings, anchors)
+    except ValueError:
+        raise ValueError(
+            f"encodings: found {encodings.shape}, expected a shape that broadcasts with the "
+            f"anchors' {anchors.shape}"
+        ) from None

@@ -69,6 +69,30 @@ BOXES = random_boxes(0, 3)
     ("call", "says"),
     [
         (
+            lambda: box_coder.encode(BOXES.tolist(), BOXES, SCALE_FACTORS),
+            "boxes: found list, expected an array",
+        ),
+        (
+            lambda: box_coder.encode(BOXES[:, :3], BOXES, SCALE_FACTORS),
+            r"boxes: found float32 \(3, 3\), expected float32 \(3, 4\)",
+        ),
+        (
+            lambda: box_coder.encode(BOXES, BOXES[0], SCALE_FACTORS),
+            r"anchors: found float32 \(4,\), expected float32 \(any, 4\)",
+        ),
+        (
+            lambda: box_coder.decode(BOXES, BOXES.tolist(), SCALE_FACTORS),
+            "anchors: found list, expected an array",
+        ),
+        (
+            lambda: box_coder.decode(BOXES[:, :3], BOXES, SCALE_FACTORS),
+            r"encodings: found float32 \(3, 3\), expected float32 \(3, 4\)",
+        ),
+        (
+            lambda: box_coder.decode(BOXES, BOXES[:2], SCALE_FACTORS),
+            r"encodings: found \(3, 4\), expected a shape that broadcasts with .* \(2, 4\)",
+        ),
+        (
             lambda: box_coder.encode_keypoints(
                 BOXES, np.zeros((3, 5), np.float32), BOXES, SCALE_FACTORS
             ),
@@ -99,3 +123,21 @@ BOXES = random_boxes(0, 3)
 def test_what_does_not_fit_is_named(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize("code", [box_coder.encode, box_coder.decode])
+def test_arrays_of_other_libraries_are_taken(code):
+    class OnlyDlpack:
+        __dlpack__, __dlpack_device__ = BOXES.__dlpack__, BOXES.__dlpack_device__
+
+    expected = code(BOXES, BOXES, SCALE_FACTORS)
+    for form in (OnlyDlpack(), memoryview(BOXES)):
+        np.testing.assert_array_equal(code(form, form, SCALE_FACTORS), expected)
+
+
+def test_leading_dimensions_stay():
+    boxes, anchors = random_boxes(0, 6).reshape(2, 3, 4), random_boxes(1, 6).reshape(2, 3, 4)
+    encodings = box_coder.encode(boxes, anchors, SCALE_FACTORS)
+    assert encodings.shape == boxes.shape
+    assert box_coder.decode(encodings, anchors[:1], SCALE_FACTORS).shape == boxes.shape
+    assert box_coder.encode(boxes[0, 0], anchors[0, 0], SCALE_FACTORS).shape == (4,)

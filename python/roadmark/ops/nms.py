@@ -25,9 +25,12 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 `[N, M]`; 0 where either box has no area.
+
+    Raises:
+        ValueError: An argument has another shape or dtype; the message names it.
     """
-    low, high = _ordered(boxes)
-    other_low, other_high = _ordered(others)
+    low, high = _ordered(_checked(boxes, "boxes"))
+    other_low, other_high = _ordered(_checked(others, "others"))
     overlap = np.minimum(high[:, None], other_high) - np.maximum(low[:, None], other_low)
     intersection = np.prod(np.maximum(overlap, np.float32(0)), axis=-1)
     area, other_area = np.prod(high - low, axis=-1), np.prod(other_high - other_low, axis=-1)
@@ -207,6 +210,16 @@ def batch_multiclass_nms(
         soft_nms_sigma=soft_nms_sigma,
         threads=threads,
     )
+
+
+def _checked(boxes: np.ndarray, name: str) -> np.ndarray:
+    if not isinstance(boxes, np.ndarray):
+        if not hasattr(boxes, "__dlpack__"):
+            raise ValueError(f"{name}: found {type(boxes).__name__}, expected an array")
+        boxes = np.from_dlpack(boxes)
+    if boxes.dtype != np.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name}: found {boxes.dtype} {boxes.shape}, expected float32 (any, 4)")
+    return boxes
 
 
 def _ordered(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

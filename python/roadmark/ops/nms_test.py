@@ -133,3 +133,17 @@ def test_inputs_are_left_alone():
 def test_iou_of_negative_coordinates():
     found = iou(np.float32([[-10, -10, 0, 0]]), np.float32([[-10, -5, 0, 5], [1, 1, 2, 2]]))
     np.testing.assert_allclose(found, [[1 / 3, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "says"),
+    [
+        ([[0, 0, 1, 1]], "others: found list, expected an array"),
+        (np.zeros((1, 3), np.float32), r"others: found float32 \(1, 3\), expected float32"),
+        (np.zeros((1, 4)), r"others: found float64 \(1, 4\), expected float32 \(any, 4\)"),
+        (np.zeros(4, np.float32), r"others: found float32 \(4,\), expected float32 \(any, 4\)"),
+    ],
+)
+def test_iou_of_what_are_no_boxes(boxes, says):
+    with pytest.raises(ValueError, match=says):
+        iou(np.zeros((1, 4), np.float32), boxes)
