@@ -293,7 +293,7 @@ def _place(x: float, y: float) -> tuple[float, float]:
 def _rounded_up(value: float) -> float:
     """The next number that reads well when divided by 4."""
     scale = 10.0 ** math.floor(math.log10(value))
-    return next(step * scale for step in (1, 2, 4, 8, 10, 20) if value <= step * scale)
+    return next(step * scale for step in (1, 2, 4, 6, 8, 10, 20) if value <= step * scale)
 
 
 def _clock(seconds: float) -> str:
