@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app
+from roadmark.training.options import TrainOptions, TrainResult
 
 _CONFIG = flags.DEFINE_string("config", None, "Pipeline config file.", required=True)
 _TRAIN_RECORDS = flags.DEFINE_string(
@@ -80,42 +81,55 @@ _PATIENCE = flags.DEFINE_integer(
 _SHOW_INPUTS = flags.DEFINE_integer(
     "show_inputs", 0, "Draw so many pictures as the network sees them in inputs.jpg.", 0
 )
+_PROFILE = flags.DEFINE_bool(
+    "profile", False, "Write a TensorBoard profile of ten steps to the run folder."
+)
 
 _STOPPED_BY = {app.EXIT_INTERRUPTED: "Ctrl-C", app.EXIT_TERMINATED: "SIGTERM"}
 
 
 def main() -> int:
     """Trains as the flags say."""
-    from roadmark.training import loop
-    from roadmark.training.options import TrainOptions
+    from roadmark.training import batch_fit, loop
 
-    result = loop.train(
-        TrainOptions(
-            config=Path(_CONFIG.value),
-            train_records=_TRAIN_RECORDS.value,
-            eval_records=_EVAL_RECORDS.value,
-            label_map=_LABEL_MAP.value and Path(_LABEL_MAP.value),
-            model_dir=_MODEL_DIR.value and Path(_MODEL_DIR.value),
-            steps=_STEPS.value,
-            batch_size=_BATCH_SIZE.value,
-            seed=_SEED.value,
-            fine_tune_checkpoint=_FINE_TUNE_CHECKPOINT.value,
-            overrides=tuple(_SET.value),
-            recipe=_RECIPE.value and Path(_RECIPE.value),
-            restart=_RESTART.value,
-            check_learning_rate=_CHECK_LEARNING_RATE.value,
-            xla=_XLA.value,
-            native_target_assignment=_NATIVE_TARGET_ASSIGNMENT.value,
-            checkpoint_every=_CHECKPOINT_EVERY.value,
-            keep_checkpoints=_KEEP_CHECKPOINTS.value,
-            log_every=_LOG_EVERY.value,
-            eval_every=_EVAL_EVERY.value,
-            eval_subset=_EVAL_SUBSET.value,
-            best_by=_BEST_BY.value,
-            patience=_PATIENCE.value,
-            show_inputs=_SHOW_INPUTS.value,
-        )
+    options = _options()
+    try:
+        result = loop.train(options)
+    except batch_fit.OutOfMemoryError as error:
+        batch_fit.replace_process(options, error)
+    return _end(result)
+
+
+def _options() -> TrainOptions:
+    return TrainOptions(
+        config=Path(_CONFIG.value),
+        train_records=_TRAIN_RECORDS.value,
+        eval_records=_EVAL_RECORDS.value,
+        label_map=_LABEL_MAP.value and Path(_LABEL_MAP.value),
+        model_dir=_MODEL_DIR.value and Path(_MODEL_DIR.value),
+        steps=_STEPS.value,
+        batch_size=_BATCH_SIZE.value,
+        seed=_SEED.value,
+        fine_tune_checkpoint=_FINE_TUNE_CHECKPOINT.value,
+        overrides=tuple(_SET.value),
+        recipe=_RECIPE.value and Path(_RECIPE.value),
+        restart=_RESTART.value,
+        check_learning_rate=_CHECK_LEARNING_RATE.value,
+        xla=_XLA.value,
+        native_target_assignment=_NATIVE_TARGET_ASSIGNMENT.value,
+        checkpoint_every=_CHECKPOINT_EVERY.value,
+        keep_checkpoints=_KEEP_CHECKPOINTS.value,
+        log_every=_LOG_EVERY.value,
+        eval_every=_EVAL_EVERY.value,
+        eval_subset=_EVAL_SUBSET.value,
+        best_by=_BEST_BY.value,
+        patience=_PATIENCE.value,
+        show_inputs=_SHOW_INPUTS.value,
+        profile=_PROFILE.value,
     )
+
+
+def _end(result: TrainResult) -> int:
     if result.exit_code:
         print(
             f"stopped by {_STOPPED_BY[result.exit_code]} after step {result.step}: "

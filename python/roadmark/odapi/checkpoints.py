@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from collections import Counter
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -139,41 +140,94 @@ def _newest_in(path: Path) -> Path:
 
 
 def save(checkpoint: Any, run: str | Path, step: int, keep: int) -> Path:
-    """Writes a checkpoint, then removes the oldest ones.
+    """Writes a checkpoint, then removes the oldest ones; see `Writer`."""
+    writer = Writer(checkpoint, run, keep)
+    prefix = writer.save(step)
+    writer.wait()
+    return prefix
+
+
+class Writer:
+    """Writes the checkpoints of a run, what waits for the disk beside the steps that follow.
+
+    A call takes the values as they are, into files that the operating system still holds in memory.
+    Their checksums, bringing them to the disk, and the move to their place are left to a thread.
 
     Args:
         checkpoint: A `tf.train.Checkpoint`.
         run: The run folder.
-        step: Training steps done; becomes part of the name.
         keep: How many to keep.
-
-    Returns:
-        The checkpoint's prefix.
-
-    Raises:
-        UserError: The disk is full or the folder cannot be written to.
     """
-    import tensorflow as tf
 
-    target = folder(run)
-    temporary = target / _TEMPORARY
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        checkpoint.save_counter.assign(step - 1)
-        written = Path(checkpoint.save(str(temporary / "ckpt")))
-        _publish(written, target)
-    except tf.errors.OpError as error:
-        raise UserError(
-            target,
-            f"the checkpoint of step {step} could not be written: {error.message}",
-            "free some space or choose another --model_dir, then repeat the command",
-        ) from None
-    finally:
+    def __init__(self, checkpoint: Any, run: str | Path, keep: int):
+        self._checkpoint, self._run, self._keep = checkpoint, run, keep
+        # One thread, which an interpreter that ends waits for.
+        self._thread = futures.ThreadPoolExecutor(1)
+        self._under_way: futures.Future | None = None
+
+    def save(self, step: int) -> Path:
+        """Begins a checkpoint, once the one before is whole.
+
+        Args:
+            step: Training steps done; becomes part of the name.
+
+        Returns:
+            The prefix that the checkpoint will have; `wait` says when.
+
+        Raises:
+            UserError: The disk is full or the folder cannot be written to; for this checkpoint or
+                the one before.
+        """
+        import tensorflow as tf
+
+        self.wait()
+        target = folder(self._run)
+        temporary = target / _TEMPORARY
         shutil.rmtree(temporary, ignore_errors=True)
-    prune(run, keep)
-    _write_state(run)
-    return target / written.name
+        temporary.mkdir(parents=True)
+        try:
+            self._checkpoint.save_counter.assign(step - 1)
+            written = Path(self._checkpoint.save(str(temporary / "ckpt")))
+        except tf.errors.OpError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise _unwritten(target, step, error.message) from None
+        self._under_way = self._thread.submit(self._finish, written, step)
+        return target / written.name
+
+    def check(self) -> None:
+        """Raises what `wait` would, if it is known already; waits for nothing."""
+        if self._under_way is not None and self._under_way.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits until the last checkpoint is whole and in its place.
+
+        Raises:
+            UserError: The disk is full or the folder cannot be written to.
+        """
+        if self._under_way is None:
+            return
+        under_way, self._under_way = self._under_way, None
+        under_way.result()
+
+    def _finish(self, written: Path, step: int) -> None:
+        target = folder(self._run)
+        try:
+            _publish(written, target)
+        except OSError as error:
+            raise _unwritten(target, step, error.strerror or str(error)) from None
+        finally:
+            shutil.rmtree(written.parent, ignore_errors=True)
+        prune(self._run, self._keep)
+        _write_state(self._run)
+
+
+def _unwritten(target: Path, step: int, reason: str) -> UserError:
+    return UserError(
+        target,
+        f"the checkpoint of step {step} could not be written: {reason}",
+        "free some space or choose another --model_dir, then repeat the command",
+    )
 
 
 def _publish(written: Path, target: Path) -> None:
@@ -396,6 +450,6 @@ def restore_training(checkpoint: Any, prefix: Path) -> None:
         reason = str(error).splitlines()[0]
         raise UserError(
             prefix,
-            f"a checkpoint of another model or optimizer than this config's ({reason})",
+            f"a checkpoint of another model, optimizer or recipe than this ({reason})",
             "begin anew with --restart, or choose another --model_dir",
         ) from None

@@ -4,6 +4,7 @@ Position `p` of the endless stream of examples fixes which record is read and ho
 whatever was read before; batch `n` holds positions `n * batch_size` and on.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -19,10 +20,27 @@ from object_detection import inputs  # noqa: E402
 from object_detection.builders import decoder_builder  # noqa: E402
 from object_detection.core import standard_fields  # noqa: E402
 
-from roadmark.odapi import seeded_augmentation, tracing  # noqa: E402
+from roadmark.odapi import picture_mixing, seeded_augmentation, tracing  # noqa: E402
 
 _IMAGE = standard_fields.InputDataFields.image
 _PREFETCHED_BATCHES = 4
+# Keeps the draws of mixing apart from those of what `change` does with the same seed.
+_MIXING = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """Pictures made of several, see `picture_mixing.mixed`.
+
+    Attributes:
+        mosaic: Share of the pictures that become a mosaic.
+        mixup: Share of the pictures that are blended with another.
+        count: Positions of the stream, from the first, that the others are taken from.
+    """
+
+    mosaic: float
+    mixup: float
+    count: int
 
 
 def train_dataset(
@@ -33,6 +51,7 @@ def train_dataset(
     first_step: int,
     threads: int,
     change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    mix: Mixing | None = None,
 ) -> tf.data.Dataset:
     """The batches of training step `first_step` and on, without end.
 
@@ -46,6 +65,7 @@ def train_dataset(
         threads: Examples prepared at the same time.
         change: Takes a decoded picture, uint8 `[H, W, 3]`, and an int64 `[2]` seed of its own, and
             gives the picture to go on with. Before the config's augmentation.
+        mix: Which pictures are made of several; before `change`.
 
     Returns:
         Pairs of features and labels, as `object_detection.inputs.train_input` documents them.
@@ -55,9 +75,17 @@ def train_dataset(
         del unused
         decoder = decoder_builder.build(input_reader_config)
 
+        def decode(position):
+            return decoder.decode(_read(read_example, position))
+
         def example(position):
             own_seed = tf.stack([np.int64(seed), position])
-            decoded = decoder.decode(_read(read_example, position))
+            decoded = decode(position)
+            if mix is not None:
+                mixing_seed = tf.random.experimental.stateless_fold_in(own_seed, _MIXING)
+                decoded = picture_mixing.mixed(
+                    decoded, decode, mix.count, (mix.mosaic, mix.mixup), mixing_seed
+                )
             if change is not None:
                 decoded[_IMAGE] = change(decoded[_IMAGE], own_seed)
             with seeded_augmentation.seeded(own_seed):

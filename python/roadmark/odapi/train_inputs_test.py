@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from roadmark.odapi import models, pipeline_config, seeded_augmentation, tracing, train_inputs
@@ -24,7 +25,11 @@ HEAVY = """[
 ]"""
 
 
-def _hashes(seed: int, first_step: int, count: int, threads: int = 2) -> list[str]:
+def _hashes(seed: int, first_step: int, count: int, threads: int = 2, mix=None) -> list[str]:
+    return [_hash(batch) for batch in _batches(seed, first_step, threads, mix).take(count)]
+
+
+def _batches(seed: int, first_step: int, threads: int, mix=None, augmentation=HEAVY):
     config = pipeline_config.override(
         pipeline_config.load(CONFIG),
         [
@@ -32,18 +37,18 @@ def _hashes(seed: int, first_step: int, count: int, threads: int = 2) -> list[st
             f"{SIZE}.width=64",
             "train_config.batch_size=2",
             "train_input_reader.label_map_path=",
-            f"train_config.data_augmentation_options={HEAVY}",
+            f"train_config.data_augmentation_options={augmentation}",
         ],
     )
-    dataset = train_inputs.train_dataset(
+    return train_inputs.train_dataset(
         config,
         models.build(config, is_training=True),
         lambda position: small_records.record(int(position) % 5),
         seed,
         first_step,
         threads,
+        mix=mix,
     )
-    return [_hash(batch) for batch in dataset.take(count)]
 
 
 def _hash(batch) -> str:
@@ -64,6 +69,48 @@ def test_a_resumed_run_sees_the_batches_of_an_uninterrupted_one(whole):
 
 def test_batches_differ_from_each_other_and_with_the_seed(whole):
     assert len(set(whole + _hashes(seed=2, first_step=0, count=3))) == 9
+
+
+def test_mixed_pictures_follow_from_seed_and_step_too(whole):
+    mix = train_inputs.Mixing(mosaic=0.5, mixup=0.5, count=5)
+    mixed = _hashes(seed=1, first_step=0, count=4, mix=mix)
+    assert _hashes(seed=1, first_step=2, count=2, threads=1, mix=mix) == mixed[2:]
+    assert not set(mixed) & set(whole)
+
+
+COLOURS = np.array([(200, 30, 30), (30, 200, 30), (30, 30, 200)])
+
+
+@pytest.mark.parametrize(
+    ("mosaic", "mixup", "least_boxes"), [(1.0, 0.0, 2.0), (0.0, 1.0, 2.5)], ids=["mosaic", "mixup"]
+)
+def test_boxes_stay_on_what_they_are_around(mosaic, mixup, least_boxes):
+    """Every class of the small records has a colour."""
+    mix = train_inputs.Mixing(mosaic, mixup, count=5)
+    counts, sound = [], []
+    for features, labels in _batches(1, 0, 2, mix, augmentation="[]").take(10):
+        for image, boxes, classes, weights, count in zip(
+            features["image"].numpy(),
+            labels["groundtruth_boxes"].numpy(),
+            labels["groundtruth_classes"].numpy(),
+            labels["groundtruth_weights"].numpy(),
+            labels["num_groundtruth_boxes"].numpy(),
+            strict=True,
+        ):
+            counts.append(count)
+            pixels = (image + 1) * 127.5
+            for box, one_hot, weight in zip(
+                boxes[:count], classes[:count], weights[:count], strict=True
+            ):
+                assert ((box >= 0) & (box <= 1)).all()
+                centre = pixels[tuple((np.array(box[:2] + box[2:]) / 2 * 63.9).astype(int))]
+                # Mixup shows it as strongly as it counts.
+                lean = COLOURS[one_hot.argmax()] - 100
+                sound.append(float((centre - 100) @ lean > 0.3 * weight * (lean @ lean)))
+            assert mosaic or 0 < weights[:count].min() < 1
+    assert np.mean(counts) >= least_boxes
+    # A box that another one lies on has its colour.
+    assert np.mean(sound) > 0.75
 
 
 def test_draws_from_global_state_are_noticed():

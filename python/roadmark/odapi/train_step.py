@@ -1,6 +1,9 @@
 """One training step: forward, losses, gradients, update."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 from roadmark.odapi import door
 
@@ -18,25 +21,66 @@ _Fields = standard_fields.InputDataFields
 TOTAL_LOSS = "total_loss"
 GRADIENT_NORM = "gradient_norm"
 LEARNING_RATE = "learning_rate"
+SKIPPED = "skipped_steps"
+BOXES = "boxes_per_image"
+_POLICIES = {"fp32": "float32", "bf16": "mixed_bfloat16", "fp16": "mixed_float16"}
+
+RateChange = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+AfterUpdate = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
-def build_optimizer(config: Any, model: Any, step: tf.Variable) -> tuple[Any, Any]:
+@contextlib.contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Has the layers that are made in this block compute in a precision.
+
+    Args:
+        precision: `fp32`, `bf16` or `fp16`. Variables are float32 in each case.
+    """
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(_POLICIES[precision])
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
+
+
+def build_optimizer(
+    config: Any,
+    model: Any,
+    step: tf.Variable,
+    change: RateChange = lambda rate, step: rate,
+    scale_loss: bool = False,
+) -> tuple[Any, Any]:
     """The config's optimizer and its learning rate.
 
     Args:
         config: A `TrainEvalPipelineConfig`.
         model: A detection model.
         step: int64 scalar that the schedule follows.
+        change: Takes the schedule's rate, float32, and the step; gives the rate.
+        scale_loss: Whether gradients are of a loss that is scaled up as far as they stay finite,
+            for float16; the optimizer then is a `LossScaleOptimizer`.
 
     Returns:
         The optimizer, and a function without arguments that gives the learning rate.
     """
-    optimizer, (rate,) = optimizer_builder.build(config.train_config.optimizer, global_step=step)
+    original = optimizer_builder._create_learning_rate
+
+    def changed(*arguments: Any, **options: Any) -> Callable[[], tf.Tensor]:
+        rate = original(*arguments, **options)
+        return lambda: change(rate() if callable(rate) else rate, step)
+
+    with mock.patch.object(optimizer_builder, "_create_learning_rate", changed):
+        optimizer, (rate,) = optimizer_builder.build(
+            config.train_config.optimizer, global_step=step
+        )
     if config.train_config.optimizer.use_moving_average:
         # The averages shadow variables, which must exist by then.
         build_variables(model)
         optimizer.shadow_copy(model)
-    return optimizer, rate if callable(rate) else lambda: rate
+    if scale_loss:
+        optimizer = tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return optimizer, rate
 
 
 def build_variables(model: Any) -> None:
@@ -69,6 +113,8 @@ class TrainStep:
         strategy: Where to run.
         batch_spec: The dataset's `element_spec`.
         parts: Parts that a batch is worked through in, one after the other; divides its size.
+        after_update: Called in the graph with the steps done, once the weights are updated; gives
+            further float32 scalars of the step.
 
     Attributes:
         frozen: Names of the trainable variables that the config leaves as they are.
@@ -87,6 +133,7 @@ class TrainStep:
         strategy: tf.distribute.Strategy,
         batch_spec: Any,
         parts: int = 1,
+        after_update: AfterUpdate = lambda done: {},
     ):
         self._config = config
         self._train_config = config.train_config
@@ -96,6 +143,8 @@ class TrainStep:
         self._step = step
         self._strategy = strategy
         self._parts = parts
+        self._after_update = after_update
+        self._scales_loss = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.frozen: tuple[str, ...] = ()
         self._compiled = tracing.trace(self._distributed, *batch_spec)
 
@@ -107,8 +156,10 @@ class TrainStep:
             labels: Likewise.
 
         Returns:
-            float32 scalars: each loss by its name, the total loss, the global norm of the
-            gradients before clipping, and the learning rate that was used.
+            float32 scalars: each loss by its name, the total loss, the boxes of an image, the
+            global norm of the gradients before clipping, the learning rate that was used, and what
+            `after_update` gives. With a scaled loss also whether the step was left out because its
+            gradients were not finite; their norm is 0 then.
         """
         return self._compiled(features, labels)
 
@@ -120,19 +171,28 @@ class TrainStep:
             for name, value in per_replica.items()
         }
         self._step.assign_add(1)
-        return values | {LEARNING_RATE: rate}
+        return values | self._after_update(self._step.read_value()) | {LEARNING_RATE: rate}
 
     def _replica_step(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
         _set_training(self._model, True)
         losses, found = self._gradients(features, labels)
+        boxes = tf.reduce_mean(tf.cast(labels[_Fields.num_groundtruth_boxes], tf.float32))
+        losses[BOXES] = boxes / self._strategy.num_replicas_in_sync
         trained = self._trained_variables()
         gradients, variables = list(found.values()), [trained[number] for number in found]
+        if self._scales_loss:
+            gradients = self._optimizer.get_unscaled_gradients(gradients)
         norm = tf.linalg.global_norm(gradients)
         limit = self._train_config.gradient_clipping_by_norm
         if limit > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return losses | {GRADIENT_NORM: norm}
+        if not self._scales_loss:
+            return losses | {GRADIENT_NORM: norm}
+        # The optimizer leaves such a step out and lowers the scale.
+        finite = tf.math.is_finite(norm)
+        skipped = tf.cast(tf.logical_not(finite), tf.float32) / self._strategy.num_replicas_in_sync
+        return losses | {GRADIENT_NORM: tf.where(finite, norm, 0.0), SKIPPED: skipped}
 
     def _gradients(self, features: Any, labels: Any) -> tuple[dict, dict[int, tf.Tensor]]:
         """Losses of a batch and their gradients, of its parts averaged, by number of the variable.
@@ -167,7 +227,10 @@ class TrainStep:
         )
         with tf.GradientTape() as tape:
             losses = self._losses(features, labels)
-        gradients = tape.gradient(losses[TOTAL_LOSS], self._trained_variables())
+            total = losses[TOTAL_LOSS]
+            if self._scales_loss:
+                total = self._optimizer.get_scaled_loss(total)
+        gradients = tape.gradient(total, self._trained_variables())
         return losses, {
             number: tf.convert_to_tensor(gradient)
             for number, gradient in enumerate(gradients)
@@ -175,11 +238,8 @@ class TrainStep:
         }
 
     def _trained_variables(self) -> list[tf.Variable]:
-        variables = self._model.trainable_variables
-        names = [variable.name.partition(":")[0] for variable in variables]
-        kept = pipeline_config.trained(self._config, names)
-        self.frozen = tuple(name for name, keep in zip(names, kept, strict=True) if not keep)
-        return [variable for variable, keep in zip(variables, kept, strict=True) if keep]
+        trained, self.frozen = trained_variables(self._config, self._model)
+        return trained
 
     def _losses(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
         model = self._model
@@ -190,6 +250,7 @@ class TrainStep:
         predictions = model.predict(
             features[_Fields.image], shapes, **model.get_side_inputs(features)
         )
+        predictions = tf.nest.map_structure(_in_float32, predictions)
         losses = {_short(name): value for name, value in model.loss(predictions, shapes).items()}
         penalties = model.regularization_losses()
         if self._train_config.add_regularization_loss and penalties:
@@ -198,6 +259,24 @@ class TrainStep:
         # The optimizer adds up the replicas' gradients.
         replicas = self._strategy.num_replicas_in_sync
         return {name: value / replicas for name, value in losses.items()}
+
+
+def trained_variables(config: Any, model: Any) -> tuple[list[tf.Variable], tuple[str, ...]]:
+    """The trainable variables that the config trains, and the names of the others.
+
+    Raises:
+        UserError: As `pipeline_config.trained`.
+    """
+    variables = model.trainable_variables
+    names = [variable.name.partition(":")[0] for variable in variables]
+    kept = pipeline_config.trained(config, names)
+    frozen = tuple(name for name, keep in zip(names, kept, strict=True) if not keep)
+    return [variable for variable, keep in zip(variables, kept, strict=True) if keep], frozen
+
+
+def _in_float32(value: Any) -> Any:
+    is_half = isinstance(value, tf.Tensor) and value.dtype in (tf.bfloat16, tf.float16)
+    return tf.cast(value, tf.float32) if is_half else value
 
 
 def _short(name: str) -> str:

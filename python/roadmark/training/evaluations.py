@@ -110,8 +110,11 @@ class Evaluations:
 
     def best_checkpoint(self) -> Path | None:
         """The prefix of the best checkpoint that was kept."""
-        kept = sorted(self._folder.best.glob("ckpt-*.index"), key=lambda path: path.stat().st_mtime)
-        return kept[-1].with_suffix("") if kept else None
+        kept = [path.with_suffix("") for path in self._folder.best.glob("ckpt-*.index")]
+        best = self.best()
+        # A crash between keeping one and removing the one before leaves both.
+        named = [prefix for prefix in kept if best and checkpoints.step_of(prefix) == best[0]]
+        return max(named or kept, key=checkpoints.step_of, default=None)
 
     def best(self) -> tuple[int, float] | None:
         """Step and value of the best evaluation; None when there is none with a number."""
@@ -126,6 +129,21 @@ class Evaluations:
         best = self.best()
         since = [step for step, _ in self._rows if best is None or step > best[0]]
         return 0 < self._plan.patience <= len(since)
+
+    def cost_of_pruning(self, begins: int) -> list[str]:
+        """What pruning did to the metric, for the user; nothing where that was not evaluated.
+
+        Args:
+            begins: The last step before weights were pruned.
+        """
+        before = [row for row in self._rows if row[0] <= begins]
+        if not before or self._rows[-1][0] <= begins:
+            return []
+        (first, dense), (last, pruned) = before[-1], self._rows[-1]
+        return [
+            f"{self._plan.best_by} {dense:.4f} at step {first}, before pruning, and {pruned:.4f} "
+            f"at step {last}; for what it costs train once without and compare"
+        ]
 
     def line(self) -> str:
         """The last evaluation and the best one, for the user."""

@@ -1,6 +1,7 @@
 """Evaluation beside training, with made-up results: what is best, when to stop, resumption."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,15 @@ def test_resumed_it_goes_on_with_what_was_found(tmp_path):
 def test_a_metric_that_nobody_measures_is_refused():
     with pytest.raises(UserError, match=r"--best_by: found 'map'; choose one of mAP, AP50, "):
         evaluations.check_metric("map", evaluations.metric_names(["car"], with_masks=True))
+
+
+def test_the_best_is_told_by_its_step_and_not_by_the_clock(tmp_path):
+    validation = _validate(tmp_path, {10: 0.5, 20: 0.4}, _plan())
+    for name, moment in (("ckpt-10", 1), ("ckpt-20", 2)):
+        # Both are left where a crash came between keeping one and removing the other.
+        for path in (tmp_path / "checkpoints").glob(f"{name}.*"):
+            copy = tmp_path / "best" / path.name
+            copy.unlink(missing_ok=True)
+            copy.write_bytes(path.read_bytes())
+            os.utime(copy, (moment, moment))
+    assert validation.best_checkpoint() == tmp_path / "best" / "ckpt-10"

@@ -1,5 +1,9 @@
 """The order of the examples follows from seed and position alone."""
 
+import numpy as np
+import pytest
+
+from roadmark.training import class_balance
 from roadmark.training.example_order import ExampleOrder
 
 
@@ -25,3 +29,29 @@ def test_a_position_means_the_same_whatever_was_asked_before():
     for position in reversed(range(1200, 1300)):
         order.example_at(position)
     assert order.example_at(1234) == late
+
+
+def test_examples_are_repeated_as_often_as_wanted_on_average():
+    repeats = np.array([1.0, 1.0, 2.5, 4.0, 1.0])
+    order = ExampleOrder(5, 3, repeats)
+    assert order.epoch == 10  # 9.5, rounded to even.
+    epochs = [[order.example_at(e * 10 + k) for k in range(10)] for e in range(200)]
+    counts = np.array([np.bincount(epoch, minlength=5) for epoch in epochs])
+    # Never more than one off, so that no epoch leaves an example out.
+    assert (np.abs(counts - repeats * 10 / 9.5) < 1).all()
+    np.testing.assert_allclose(counts.mean(axis=0), repeats * 10 / 9.5, atol=0.1)
+    again = ExampleOrder(5, 3, repeats)
+    assert [again.example_at(1990 + k) for k in range(10)] == epochs[199]
+
+
+@pytest.mark.parametrize(
+    ("classes", "threshold", "expected"),
+    [
+        ([(1,), (1,), (1,), (1, 2)], 1.0, [1, 1, 1, 2]),
+        ([(1,), (1,), (1,), (2,)], 0.25, [1, 1, 1, 1]),
+        ([(1,), (), (3,), (2, 3)], 1.0, [2, 1, 2**0.5, 2]),
+    ],
+    ids=["the rarest class decides", "common enough", "a picture without boxes"],
+)
+def test_repeat_factors(classes, threshold, expected):
+    np.testing.assert_allclose(class_balance.repeat_factors(classes, threshold), expected)

@@ -11,6 +11,7 @@ from roadmark import locations, progress
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.training import preflight, run_config, schedule
+from roadmark.training.anchor_watch import AnchorWatch
 from roadmark.training.evaluations import Evaluate, Evaluations
 from roadmark.training.interruption import Interruption
 from roadmark.training.options import TrainOptions, TrainResult
@@ -26,6 +27,9 @@ from roadmark.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from roadmark.training.session import Session
+
+# Steps after the first of a run that a profile begins and ends after.
+_PROFILED = (10, 20)
 
 
 def train(options: TrainOptions) -> TrainResult:
@@ -48,6 +52,7 @@ def train(options: TrainOptions) -> TrainResult:
         _check_fine_tune(train.fine_tune_checkpoint, folder.path)
     _restart(folder, options)
     beginning = folder.beginning(options.seed, train.batch_size, prepared.index.digest())
+    folder.check_label_map(prepared.label_map)
     resume, passed_over = checkpoints.newest_intact(folder.path)
     _say(passed_over)
     done = checkpoints.step_of(resume) if resume else 0
@@ -65,9 +70,11 @@ def train(options: TrainOptions) -> TrainResult:
             session.write_input_sheet(prepared.label_map.names, sheet, options.show_inputs)
             _say([f"what the network sees: {sheet}"])
         with Recorder(folder, session.summary_writer(folder.tensorboard), done) as recorder:
-            return _Run(session, recorder, validation, options, folder.path).go(
-                train.num_steps, resume
-            )
+            anchors = AnchorWatch(prepared.config, prepared.contents)
+            run = _Run(session, recorder, validation, options, folder, anchors)
+            result = run.go(train.num_steps, resume)
+        _say(_pruned(session, validation))
+        return result
 
 
 def _evaluate(prepared: RunConfig) -> Evaluate:
@@ -146,12 +153,17 @@ def _summary(options: TrainOptions, prepared: RunConfig, folder: RunFolder, seed
     return [
         f"config: {options.config}, {pipeline_config.num_classes(prepared.config)} classes, "
         f"{train.num_steps} steps of {train.batch_size} images, learning rate up to "
-        f"{schedule.peak_learning_rate(prepared.config):.4g}, seed {seed}",
+        f"{_peak(prepared):.4g}, seed {seed}",
         f"records: {contents.images} images with {contents.boxes} boxes ({classes}) in "
         f"{len(prepared.index.paths)} files",
         *preflight.notices(prepared.config, contents),
         f"model folder: {folder.path}",
     ]
+
+
+def _peak(prepared: RunConfig) -> float:
+    scale = schedule.factor(prepared.config, prepared.recipe.schedule)
+    return scale * schedule.peak_learning_rate(prepared.config)
 
 
 def _say(lines: list[str]) -> None:
@@ -168,6 +180,7 @@ class _Run:
         validation: Evaluates checkpoints.
         options: As the user asked.
         folder: The run folder.
+        anchors: Sees what the steps found.
     """
 
     def __init__(
@@ -176,10 +189,12 @@ class _Run:
         recorder: Recorder,
         validation: Evaluations,
         options: TrainOptions,
-        folder: Path,
+        folder: RunFolder,
+        anchors: AnchorWatch,
     ):
         self._session, self._recorder, self._validation = session, recorder, validation
-        self._options, self._folder = options, folder
+        self._options, self._folder, self._tensorboard = options, folder.path, folder.tensorboard
+        self._anchors = anchors
 
     def go(self, last: int, resume: Path | None) -> TrainResult:
         """Trains to step `last` or until something stops it."""
@@ -201,6 +216,8 @@ class _Run:
 
     def _train(self, step: int, last: int, interruption: Interruption) -> tuple[Path, int]:
         options, recorder = self._options, self._recorder
+        saved = self._session.checkpoints_in(self._folder, options.keep_checkpoints)
+        profiler = _Profiler(self._session, self._tensorboard, step) if options.profile else None
         with progress.track("training", last, "steps", done=step) as meter:
             for values, waited in self._session.steps():
                 step += 1
@@ -211,8 +228,14 @@ class _Run:
                 if save or step % options.log_every == 0:
                     self._write_row(step)
                 meter.advance(note=_note(recorder.last))
+                if profiler is not None:
+                    profiler.after(step, stop)
+                saved.check()
                 if save:
-                    checkpoint = self._session.save(self._folder, step, options.keep_checkpoints)
+                    with self._session.as_saved():
+                        checkpoint = saved.save(step)
+                if stop or due:
+                    saved.wait()
                 if due:
                     self._evaluate(checkpoint, interruption)
                     stop = stop or interruption.exit_code is not None or self._validation.stalled()
@@ -222,7 +245,7 @@ class _Run:
 
     def _write_row(self, step: int) -> None:
         try:
-            self._recorder.write(step)
+            steps = self._recorder.write(step)
         except NotFiniteError as error:
             path = self._folder / "not_finite" / f"step-{error.step}.tfrecord"
             records = self._session.write_batch(error.step, path)
@@ -232,6 +255,7 @@ class _Run:
                 "lower the learning rate, set train_config.gradient_clipping_by_norm, or look at "
                 "these records; the checkpoints of earlier steps are whole",
             ) from None
+        self._anchors.add(step, steps)
 
     def _evaluate(self, checkpoint: Path, interruption: Interruption) -> None:
         step = checkpoints.step_of(checkpoint)
@@ -242,6 +266,33 @@ class _Run:
             self._validation.add(checkpoint)
             _say([self._validation.line()])
         self._recorder.begin_window()
+
+
+class _Profiler:
+    """A TensorBoard profile of a few steps, when the first ones, which compile, are over."""
+
+    def __init__(self, session: "Session", folder: Path, step: int):
+        self._session, self._folder = session, folder
+        self._first, self._last = (step + after for after in _PROFILED)
+        self._runs = False
+
+    def after(self, step: int, stop: bool) -> None:
+        """To be called after each step."""
+        if step == self._first and not stop:
+            self._session.profile(self._folder)
+            self._runs = True
+        elif self._runs and (stop or step == self._last):
+            self._session.end_profile()
+            self._runs = False
+            steps = f"steps {self._first + 1} to {step}"
+            _say([f"profile of {steps}: tensorboard --logdir={self._folder}"])
+
+
+def _pruned(session: "Session", validation: Evaluations) -> list[str]:
+    size = session.pruned()
+    if size is None:
+        return []
+    return [size.line(), *validation.cost_of_pruning(session.pruning_begins)]
 
 
 def _note(row: dict[str, float]) -> str:

@@ -18,46 +18,18 @@ from roadmark.data import tfrecord
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config, target_assignment
 from roadmark.ops import tensorflow_ops
-from roadmark.testing import small_records
+from roadmark.testing import small_records, tiny_runs
 from roadmark.training import loop, metrics, recipe
 from roadmark.training.options import TrainOptions
 
 ROOT = Path(__file__).resolve().parents[3]
-SIZE = "model.ssd.image_resizer.fixed_shape_resizer"
-PREDICTOR = "model.ssd.box_predictor.weight_shared_convolutional_box_predictor"
-RATE = "train_config.optimizer.adam_optimizer.learning_rate.cosine_decay_learning_rate"
-TINY = (
-    f"{SIZE}.height=64",
-    f"{SIZE}.width=64",
-    "model.ssd.feature_extractor.depth_multiplier=0.25",
-    # Fewer layers and levels: what takes time at this size is building the graph.
-    "model.ssd.feature_extractor.fpn.min_level=4",
-    "model.ssd.feature_extractor.fpn.max_level=5",
-    "model.ssd.anchor_generator.multiscale_anchor_generator.min_level=4",
-    "model.ssd.anchor_generator.multiscale_anchor_generator.max_level=5",
-    f"{PREDICTOR}.num_layers_before_predictor=1",
-    # So low that rounding does not grow into different losses within the test.
-    f"{RATE}.learning_rate_base=1e-5",
-    f"{RATE}.warmup_learning_rate=1e-6",
-    "train_config.data_augmentation_options=[{random_horizontal_flip {}}, {random_crop_image {}}]",
-)
 STEPS = 20
 
 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory) -> TrainOptions:
-    records = small_records.write(tmp_path_factory.mktemp("records"), count=7)
-    return TrainOptions(
-        config=ROOT / "configs" / "quickstart.config",
-        train_records=f"{records}/train-*",
-        label_map=records / "label_map.pbtxt",
-        model_dir=tmp_path_factory.mktemp("runs") / "whole",
-        steps=STEPS,
-        batch_size=2,
-        overrides=TINY,
-        checkpoint_every=10,
-        keep_checkpoints=2,
-        log_every=1,
+    return tiny_runs.options(
+        tmp_path_factory.mktemp("runs") / "whole", tmp_path_factory.mktemp("records"), steps=STEPS
     )
 
 
@@ -200,7 +172,7 @@ def test_fine_tuning_tells_what_fitted(options, whole, capsys):
         steps=1,
         fine_tune_checkpoint=str(whole.run),
         overrides=(
-            *TINY,
+            *tiny_runs.OVERRIDES,
             "model.ssd.num_classes=5",
             "train_config.fine_tune_checkpoint_type=full",
         ),
@@ -370,8 +342,8 @@ def test_a_loss_that_is_not_finite_names_and_keeps_its_records(options, tmp_path
         model_dir=tmp_path,
         overrides=(
             *options.overrides,
-            f"{RATE}.learning_rate_base=1e30",
-            f"{RATE}.warmup_learning_rate=1e30",
+            f"{tiny_runs.RATE}.learning_rate_base=1e30",
+            f"{tiny_runs.RATE}.warmup_learning_rate=1e30",
         ),
         check_learning_rate=False,
         log_every=5,
@@ -467,10 +439,36 @@ def test_it_stops_early(options, whole, capsys):
     [
         ({"best_by": "map"}, "--best_by: found 'map'; choose one of mAP"),
         ({"overrides": ("recipe.accumulate=3",)}, "2 images cannot be shared out evenly among 3"),
+        (
+            {
+                "overrides": (
+                    *tiny_runs.OVERRIDES,
+                    "recipe.ema=0.9",
+                    "train_config.optimizer.use_moving_average=true",
+                )
+            },
+            "recipe.ema: found 0.9, but the config has optimizer.use_moving_average",
+        ),
+        (
+            {"overrides": ("recipe.mosaic=1", "train_input_reader.load_instance_masks=true")},
+            "recipe.mosaic: it mixes pictures and boxes, but train_input_reader has load_instance",
+        ),
+        (
+            {"overrides": ("recipe.pruning.sparsity=0.5", "recipe.pruning.end=0.1")},
+            "recipe.pruning.end: found 0.1, which is not after begin, 0.25",
+        ),
         ({"patience": 3}, "--patience: found 3, but nothing is evaluated in this run"),
         ({"eval_every": 5, "eval_records": "no/val-*"}, "no/val-*"),
     ],
-    ids=["metric", "parts of a batch", "patience without evaluations", "no evaluation records"],
+    ids=[
+        "metric",
+        "parts of a batch",
+        "two averages",
+        "masks in a mosaic",
+        "pruning that ends before it begins",
+        "patience without evaluations",
+        "no evaluation records",
+    ],
 )
 def test_what_cannot_be_done_is_refused(options, tmp_path, changes, message):
     refused = dataclasses.replace(options, model_dir=tmp_path / "run", **changes)

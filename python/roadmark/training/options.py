@@ -39,6 +39,7 @@ class TrainOptions:
         eval_subset: Pictures to evaluate on, spread evenly; 0 for all.
         best_by: The metric that the best checkpoint is chosen by: see `evaluations.metric_names`.
         show_inputs: Pictures to draw, as the network sees them, in `inputs.jpg`; 0 for none.
+        profile: Whether to write a TensorBoard profile of a few steps.
         patience: Evaluations without a better one before the run stops; 0 for never.
     """
 
@@ -65,6 +66,7 @@ class TrainOptions:
     best_by: str = "mAP"
     patience: int = 0
     show_inputs: int = 0
+    profile: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,28 +11,34 @@ from roadmark.errors import UserError
 from roadmark.odapi import pipeline_config
 from roadmark.odapi.label_map import LabelMap
 from roadmark.training import anchor_fit, schedule
+from roadmark.training.recipe import FLOAT16, Recipe
 from roadmark.training.record_index import Contents
 
+_PLAIN = Recipe()
 _PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
 _PREPARE_CHECK = "list them all with: bazel run //python:prepare -- --check --records=..."
 
 
-def check_config(config: Any, where: str, check_learning_rate: bool) -> None:
-    """Checks what the config says by itself.
+def check_config(
+    config: Any, where: str, check_learning_rate: bool, recipe: Recipe = _PLAIN
+) -> None:
+    """Checks what the config says by itself, and what the recipe adds to it.
 
     Args:
         config: A `TrainEvalPipelineConfig`, overrides applied.
         where: The config's file, for messages.
         check_learning_rate: Whether a learning rate far from the usual stops the run.
+        recipe: Of the run.
 
     Raises:
         UserError: Something in it cannot work.
     """
     _check_input(config, where)
     _check_fine_tune(config.train_config, where)
-    schedule.check_length(config, where)
+    _check_recipe(config, recipe)
+    schedule.check_length(config, where, recipe.schedule)
     if check_learning_rate:
-        schedule.check_learning_rate(config, where)
+        schedule.check_learning_rate(config, where, recipe.schedule)
 
 
 def check_records(
@@ -118,6 +124,47 @@ def _check_input(config: Any, where: str) -> None:
             f"{batch}",
             "set pad_to_max_dimension: true in keep_aspect_ratio_resizer, or --batch_size=1",
         )
+
+
+def _check_recipe(config: Any, recipe: Recipe) -> None:
+    train = config.train_config
+    if train.batch_size % recipe.accumulate:
+        raise UserError(
+            "recipe.accumulate",
+            f"{train.batch_size} images cannot be shared out evenly among {recipe.accumulate} "
+            "parts",
+            "choose a batch size that is a multiple of it",
+        )
+    averaged = train.optimizer.use_moving_average
+    if averaged and (recipe.ema or recipe.precision == FLOAT16):
+        field = "ema" if recipe.ema else "precision"
+        raise UserError(
+            f"recipe.{field}",
+            f"found {getattr(recipe, field)}, but the config has optimizer.use_moving_average",
+            "set train_config.optimizer.use_moving_average=false with --set",
+        )
+    _check_mixing(config, recipe)
+    if recipe.pruning.sparsity and recipe.pruning.begin >= recipe.pruning.end:
+        raise UserError(
+            "recipe.pruning.end",
+            f"found {recipe.pruning.end:g}, which is not after begin, {recipe.pruning.begin:g}",
+            "give shares of the run, such as 0.25 and 0.75",
+        )
+    schedule.check_warmup(config, recipe.schedule)
+
+
+def _check_mixing(config: Any, recipe: Recipe) -> None:
+    reader = config.train_input_reader
+    for name in ("mosaic", "mixup"):
+        if not getattr(recipe, name):
+            continue
+        for what in ("load_instance_masks", "num_keypoints", "num_additional_channels"):
+            if getattr(reader, what):
+                raise UserError(
+                    f"recipe.{name}",
+                    f"it mixes pictures and boxes, but train_input_reader has {what}",
+                    "train without one of them",
+                )
 
 
 def _check_augmentation(config: Any, where: str) -> None:

@@ -17,8 +17,58 @@ from roadmark.errors import UserError
 PREFIX = "recipe."
 
 
-def _share(default: float) -> Any:
-    return dataclasses.field(default=default, metadata={"least": 0, "most": 1})
+FROM_CONFIG, ONE_CYCLE = "config", "one_cycle"
+FLOAT32, BFLOAT16, FLOAT16 = "fp32", "bf16", "fp16"
+
+
+def _share(default: float, most: float = 1.0) -> Any:
+    return dataclasses.field(default=default, metadata={"least": 0, "most": most})
+
+
+def _count(default: int, least: int, most: int) -> Any:
+    return dataclasses.field(default=default, metadata={"least": least, "most": most})
+
+
+def _choice(default: str, *others: str) -> Any:
+    return dataclasses.field(default=default, metadata={"choices": (default, *others)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """What the config's learning rate is made into.
+
+    Attributes:
+        kind: `config`, or `one_cycle` (Smith and Topin 2017, arXiv:1708.07120): up to the config's
+            highest rate and down to nearly nothing, both along a cosine. Momentum stays as it is.
+        rise: Share of the run in which `one_cycle` rises.
+        warmup: Share of the run in which the config's rate is reached from a tenth of it along a
+            line, for a config whose own schedule has no warm-up.
+        rate_for_batch_size: The batch size that the config's rate is meant for: it is multiplied
+            by the run's over this one (Goyal et al. 2017, arXiv:1706.02677); 0 leaves it alone.
+    """
+
+    kind: str = _choice(FROM_CONFIG, ONE_CYCLE)
+    rise: float = _share(0.3, most=0.9)
+    warmup: float = _share(0.0, most=0.9)
+    rate_for_batch_size: int = _count(0, 0, 1 << 20)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruning:
+    """Weights that are set to nothing in the course of a run, the smallest of each kernel.
+
+    Attributes:
+        sparsity: Share of the weights of each kernel that is zero in the end; 0 for no pruning.
+        begin: Share of the run after which it begins.
+        end: Share of the run after which the sparsity is reached, along the cubic of Zhu and Gupta
+            2017 (arXiv:1710.01878).
+        every: Steps between two choices of weights.
+    """
+
+    sparsity: float = _share(0.0, most=0.99)
+    begin: float = _share(0.25)
+    end: float = _share(0.75)
+    every: int = _count(50, 1, 1 << 20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +96,26 @@ class Recipe:
         accumulate: Parts that each batch is worked through in, one after the other, for less
             memory. The gradients are averaged, which suits losses that are normalised by
             matches; these and batch norm see the parts.
-        weather: Augmentation before the config's own.
+        precision: What the network computes in: `fp32`, `bf16` or `fp16`; weights stay float32.
+        ema: Decay of an exponential moving average of the weights, which checkpoints then give;
+            0 for none.
+        repeat_threshold: Pictures with a class that is on a smaller share f of all pictures are
+            seen sqrt(this / f) times as often (Gupta et al. 2019, arXiv:1908.03195).
+        mosaic: Share of the pictures that become a mosaic of four.
+        mixup: Share of the pictures that are blended with another one.
+        schedule: Of the learning rate.
+        pruning: Of weights.
+        weather: Augmentation before the config's own, after mosaic and mixup.
     """
 
-    accumulate: int = dataclasses.field(default=1, metadata={"least": 1, "most": 1024})
+    accumulate: int = _count(1, 1, 1024)
+    precision: str = _choice(FLOAT32, BFLOAT16, FLOAT16)
+    ema: float = _share(0.0, most=0.99999)
+    repeat_threshold: float = _share(0.0)
+    mosaic: float = _share(0.0)
+    mixup: float = _share(0.0)
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
+    pruning: Pruning = dataclasses.field(default_factory=Pruning)
     weather: Weather = dataclasses.field(default_factory=Weather)
 
 
@@ -138,16 +204,25 @@ def _known(part: Any) -> str:
     return f"there are {', '.join(field.name for field in dataclasses.fields(part))}"
 
 
-def _value(field: dataclasses.Field, node: yaml.Node | None, where: str) -> int | float:
+def _value(field: dataclasses.Field, node: yaml.Node | None, where: str) -> int | float | str:
     value = yaml.SafeLoader("").construct_object(node) if node is not None else None
+    if _suits(field, value):
+        return field.type(value)
+    found = node.value if node is not None else "nothing"
+    raise UserError(
+        where, f"{field.name}: found {found!r}, expected {_expected(field)}", "correct it"
+    )
+
+
+def _suits(field: dataclasses.Field, value: Any) -> bool:
+    if field.type is str:
+        return value in field.metadata["choices"]
     kinds = (int,) if field.type is int else (int, float)
-    least, most = field.metadata["least"], field.metadata["most"]
-    if type(value) not in kinds or not least <= value <= most:
-        kind = "a whole number" if field.type is int else "a number"
-        raise UserError(
-            where,
-            f"{field.name}: found {node.value if node is not None else 'nothing'!r}, "
-            f"expected {kind} from {least} to {most}",
-            "correct it",
-        )
-    return field.type(value)
+    return type(value) in kinds and field.metadata["least"] <= value <= field.metadata["most"]
+
+
+def _expected(field: dataclasses.Field) -> str:
+    if field.type is str:
+        return f"one of {', '.join(field.metadata['choices'])}"
+    kind = "a whole number" if field.type is int else "a number"
+    return f"{kind} from {field.metadata['least']} to {field.metadata['most']}"

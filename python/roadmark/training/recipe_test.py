@@ -33,7 +33,7 @@ def test_reads_and_overrides(tmp_path, text, assignments, expected):
 
 
 def test_what_is_written_reads_as_it_was(tmp_path):
-    mine = Recipe(accumulate=3, weather=Weather(0.1, 0.2, 0.3, 0.4))
+    mine = Recipe(accumulate=3, precision="bf16", weather=Weather(0.1, 0.2, 0.3, 0.4))
     recipe.save(mine, tmp_path / "saved.yaml")
     assert recipe.load(tmp_path / "saved.yaml") == mine
 
@@ -53,10 +53,15 @@ def test_ours_are_sound_and_do_something(path):
         ("weather:\n  fog: 2", r":2: fog: found '2', expected a number from 0 to 1"),
         ("weather:\n  fog: true", r":2: fog: found 'true', expected a number"),
         ("weather:\n  fog:", r":2: fog: found '', expected a number"),
+        ("precision: fp8", r":1: precision: found 'fp8', expected one of fp32, bf16, fp16"),
+        ("schedule: {kind: cosine}", r":1: kind: found 'cosine', expected one of config, one"),
+        ("ema: 1", r":1: ema: found '1', expected a number from 0 to 0.99999"),
+        ("pruning:\n  sparsity: 1", r":2: sparsity: found '1', expected a number from 0 to 0.99"),
         ("weather: [1]", r":1: expected fields"),
         ("a: [", r"recipe.yaml:\d: not YAML"),
     ],
     ids=["unknown", "unknown inside", "fraction", "too low", "too high", "truth", "nothing",
+         "precision", "schedule", "ema", "sparsity",
          "a list", "no YAML"],
 )  # fmt: skip
 def test_wrong_files_are_refused(tmp_path, text, message):

@@ -54,6 +54,7 @@ class Contents:
         without_masks: Images with boxes and no masks.
         malformed: Boxes that are not finite or whose far edge is before the near one.
         not_images: Images whose bytes begin neither like a JPEG nor like a PNG file.
+        image_classes: For each image, the label ids that are on it.
         box_sizes: For each image with boxes, float32 `[n, 4]`: height and width of each sound box
             as shares of the image, then height and width of the image in pixels.
     """
@@ -65,12 +66,14 @@ class Contents:
     without_masks: Finding = dataclasses.field(default_factory=Finding)
     malformed: Finding = dataclasses.field(default_factory=Finding)
     not_images: Finding = dataclasses.field(default_factory=Finding)
+    image_classes: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
     box_sizes: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, image: AnnotatedImage, where: str, max_boxes: int) -> None:
         """Takes one more image into account."""
         self.images += 1
         self.boxes += len(image)
+        self.image_classes.append(tuple(sorted(set(image.class_ids.tolist()))))
         pairs = zip(image.class_ids.tolist(), image.class_names, strict=True)
         for box, pair in enumerate(pairs):
             self.classes.setdefault(pair, Finding()).add(1, f"{where}, box {box}")
@@ -109,12 +112,14 @@ class RecordIndex:
         files: int32 `[N]`, number of the file of each example.
         numbers: int32 `[N]`, number of the record in its file.
         offsets: int64 `[N]`, bytes from the beginning of the file.
+        classes: For each example, the label ids that are on it.
     """
 
     paths: tuple[Path, ...]
     files: np.ndarray
     numbers: np.ndarray
     offsets: np.ndarray
+    classes: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -160,7 +165,13 @@ def build(paths: Sequence[Path], max_boxes: int) -> tuple[RecordIndex, Contents]
             paths[0], "no records in it", "make some: bazel run //python:prepare -- --help"
         )
     files, numbers, offsets = np.array(places, np.int64).T
-    index = RecordIndex(tuple(paths), files.astype(np.int32), numbers.astype(np.int32), offsets)
+    index = RecordIndex(
+        tuple(paths),
+        files.astype(np.int32),
+        numbers.astype(np.int32),
+        offsets,
+        tuple(contents.image_classes),
+    )
     return index, contents
 
 

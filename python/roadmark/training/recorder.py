@@ -92,11 +92,14 @@ class Recorder:
         self._values.append(values)
         self._waited += waited
 
-    def write(self, step: int) -> None:
+    def write(self, step: int) -> list[dict[str, float]]:
         """Writes a row for the steps since the last one.
 
         Args:
             step: Steps done.
+
+        Returns:
+            The values of each of these steps.
 
         Raises:
             NotFiniteError: A value is not finite.
@@ -114,6 +117,7 @@ class Recorder:
         self._write_summary(step, self.last)
         self._written = step
         self.begin_window()
+        return steps
 
 
 def _check_finite(steps: list[dict[str, float]], first: int) -> None:

@@ -92,6 +92,39 @@ def test_the_same_records_in_another_folder_are_the_same(options, tmp_path):
     assert loop.train(again).step == STEPS
 
 
+def test_a_label_map_that_was_edited_meanwhile_is_refused(options, tmp_path):
+    """Also where the records, which have no class names, agree with any."""
+    records = small_records.write(
+        tmp_path / "nameless",
+        change=lambda image: dataclasses.replace(image, class_names=("",) * len(image)),
+    )
+    nameless = dataclasses.replace(
+        options,
+        train_records=f"{records}/train-*",
+        label_map=records / "label_map.pbtxt",
+        model_dir=tmp_path / "other",
+    )
+    prepared = run_config.prepare(nameless)
+    folder = RunFolder(nameless.model_dir)
+    beginning = folder.beginning(None, nameless.batch_size, prepared.index.digest())
+    folder.begin(prepared.config, prepared.label_map_path, prepared.recipe, beginning)
+    _checkpoint(nameless.model_dir, STEPS)
+    text = nameless.label_map.read_text()
+    nameless.label_map.write_text(text.replace("cyclist", "rider"))
+    refusal = _refusal(nameless)
+    assert refusal.startswith(f"{nameless.label_map}: id 3 is 'rider', but the run in")
+    assert "began with 'cyclist' for it; put it back to resume" in refusal
+
+
+def test_the_newest_checkpoint_is_told_by_its_step_and_not_by_the_clock(options):
+    """The clock went back between the two."""
+    for step, moment in ((STEPS, 1_000), (STEPS - 5, 2_000_000_000)):
+        prefix = _checkpoint(options.model_dir, step)
+        for path in prefix.parent.glob(f"{prefix.name}.*"):
+            os.utime(path, (moment, moment))
+    assert loop.train(options).checkpoint.name == f"ckpt-{STEPS}"
+
+
 def test_evaluate_takes_the_flags_that_train_prints(options):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "python"), *sys.path])}
     flags = [

@@ -55,6 +55,7 @@ def prepare(options: TrainOptions) -> RunConfig:
     _check_globs("train_records", options.train_records)
     _check_globs("eval_records", options.eval_records)
     config = as_run(options)
+    found = recipe.load(options.recipe, _of_recipe(options, True))
     if options.eval_records is not None:
         records.match(options.eval_records)
     paths = _training_files(config)
@@ -62,26 +63,12 @@ def prepare(options: TrainOptions) -> RunConfig:
     names = label_map.load(label_map_path)
     index, contents = record_index.build(paths, config.train_input_reader.max_number_of_boxes)
     preflight.check_records(config, where, names, label_map_path, contents)
-    preflight.check_config(config, where, options.check_learning_rate)
+    preflight.check_config(config, where, options.check_learning_rate, found)
     plan = _plan(config, options, names)
     selection = None
     if plan.every:
         selection = _selection(config, options, where, names, label_map_path)
-    return RunConfig(
-        config, label_map_path, names, index, contents, plan, selection, _recipe(config, options)
-    )
-
-
-def _recipe(config: Any, options: TrainOptions) -> Recipe:
-    found = recipe.load(options.recipe, _of_recipe(options, True))
-    batch_size = config.train_config.batch_size
-    if batch_size % found.accumulate:
-        raise UserError(
-            "recipe.accumulate",
-            f"{batch_size} images cannot be shared out evenly among {found.accumulate} parts",
-            "choose a batch size that is a multiple of it",
-        )
-    return found
+    return RunConfig(config, label_map_path, names, index, contents, plan, selection, found)
 
 
 def _of_recipe(options: TrainOptions, wanted: bool) -> tuple[str, ...]:

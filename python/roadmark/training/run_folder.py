@@ -11,6 +11,8 @@ from typing import Any
 from roadmark import atomic
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
+from roadmark.odapi import label_map as label_maps
+from roadmark.odapi.label_map import LabelMap
 from roadmark.training import recipe as recipes
 from roadmark.training.recipe import Recipe
 
@@ -134,6 +136,27 @@ class RunFolder:
                 "or number differ)",
                 "give those to resume it, or begin anew with --restart",
             )
+
+    def check_label_map(self, now: LabelMap) -> None:
+        """Checks that the classes are still those that a run in the folder began with.
+
+        Raises:
+            UserError: A class has another number or name, or is not there any more; or the copy of
+                the label map in the folder is damaged.
+        """
+        path = self.path / _LABEL_MAP
+        if checkpoints.latest(self.path) is None or not path.exists():
+            return
+        before = label_maps.load(path)
+        for number, name in before.names.items():
+            found = now.name_of(number) if number in now.ids else None
+            if found != name:
+                raise UserError(
+                    now.source,
+                    f"id {number} is {'missing' if found is None else repr(found)}, but the run in "
+                    f"{self.path} began with {name!r} for it",
+                    "put it back to resume, or begin anew with --restart",
+                )
 
     def begin(self, config: Any, label_map: Path, recipe: Recipe, beginning: Beginning) -> None:
         """Writes the as-run config, the label map, the recipe and the versions.

@@ -6,6 +6,7 @@ Needs no TensorFlow.
 from typing import Any
 
 from roadmark.errors import UserError
+from roadmark.training.recipe import FROM_CONFIG, Schedule
 
 # The TF2 model zoo trains its one-stage detectors with momentum 0.9 at 0.08 for batches of 128,
 # its two-stage ones at 0.2 to 0.8 of that rate per image; the linear scaling rule (Goyal et al.
@@ -16,6 +17,9 @@ _TIMES_TOO_HIGH = 8
 _TIMES_TOO_LOW = 1000
 # Optimizers that normalise the gradient: the rate hardly depends on the batch size.
 _ADAPTIVE_RANGES = {"adam_optimizer": (1e-7, 1e-2), "rms_prop_optimizer": (1e-7, 5e-2)}
+
+
+_CONFIGS_OWN = Schedule()
 
 
 def rescale(config: Any, steps: int) -> None:
@@ -76,12 +80,41 @@ def peak_learning_rate(config: Any) -> float:
     return max(rates)
 
 
-def check_length(config: Any, where: str) -> None:
+def factor(config: Any, schedule: Schedule) -> float:
+    """What a recipe multiplies the config's learning rate by, for the batch size."""
+    if not schedule.rate_for_batch_size:
+        return 1.0
+    return config.train_config.batch_size / schedule.rate_for_batch_size
+
+
+def check_warmup(config: Any, schedule: Schedule) -> None:
+    """Refuses a second warm-up.
+
+    Raises:
+        UserError: The recipe has one, and so has the config's schedule or `one_cycle`.
+    """
+    if not schedule.warmup:
+        return
+    kind, _ = _learning_rate(config)
+    if schedule.kind != FROM_CONFIG:
+        problem, cure = f"{schedule.kind} rises by itself", "set recipe.schedule.rise"
+    elif kind == "cosine_decay_learning_rate":
+        problem, cure = f"the config's {kind} has warmup_steps", "set those, with --set"
+    elif warmup_steps(config):
+        problem = f"the config's {kind} has a warm-up of {warmup_steps(config)} steps"
+        cure = "keep one of the two"
+    else:
+        return
+    raise UserError("recipe.schedule.warmup", f"found {schedule.warmup:g}, but {problem}", cure)
+
+
+def check_length(config: Any, where: str, schedule: Schedule = _CONFIGS_OWN) -> None:
     """Checks that the run is long enough for its schedule and no longer.
 
     Args:
         config: A `TrainEvalPipelineConfig`.
         where: The config's file, for messages.
+        schedule: What the recipe makes of the config's.
 
     Raises:
         UserError: The run has no steps, its warm-up does not end, or its rate falls to 0 early.
@@ -89,6 +122,8 @@ def check_length(config: Any, where: str) -> None:
     steps = config.train_config.num_steps
     if steps < 1:
         raise UserError(where, f"train_config.num_steps is {steps}", "give the length as --steps=N")
+    if schedule.kind != FROM_CONFIG:
+        return
     warmup = warmup_steps(config)
     if warmup >= steps:
         raise UserError(
@@ -108,7 +143,7 @@ def check_length(config: Any, where: str) -> None:
         )
 
 
-def check_learning_rate(config: Any, where: str) -> None:
+def check_learning_rate(config: Any, where: str, schedule: Schedule = _CONFIGS_OWN) -> None:
     """Checks that the peak learning rate is of a plausible size for the batch size.
 
     For SGD with momentum m the rate per image, times (1 - 0.9) / (1 - m), may be up to 8 times
@@ -118,12 +153,14 @@ def check_learning_rate(config: Any, where: str) -> None:
     Args:
         config: A `TrainEvalPipelineConfig`.
         where: The config's file, for messages.
+        schedule: What the recipe makes of the config's.
 
     Raises:
         UserError: It is not.
     """
     kind = config.train_config.optimizer.WhichOneof("optimizer")
-    peak, batch = peak_learning_rate(config), config.train_config.batch_size
+    batch = config.train_config.batch_size
+    peak = factor(config, schedule) * peak_learning_rate(config)
     if kind == "momentum_optimizer":
         momentum = config.train_config.optimizer.momentum_optimizer.momentum_optimizer_value
         usual = _RATE_PER_IMAGE * batch * (1 - momentum) / (1 - _MOMENTUM)

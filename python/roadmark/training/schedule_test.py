@@ -6,6 +6,7 @@ from roadmark.errors import UserError
 from roadmark.odapi import pipeline_config
 from roadmark.odapi.pipeline_config import TrainEvalPipelineConfig
 from roadmark.training import schedule
+from roadmark.training.recipe import Schedule
 
 COSINE = "cosine_decay_learning_rate"
 STEPWISE = "manual_step_learning_rate"
@@ -128,3 +129,30 @@ def test_momentum_counts_in_the_usual_rate():
     momentum.momentum_optimizer_value = 0.99
     with pytest.raises(UserError, match="too high"):
         schedule.check_learning_rate(config, "x.config")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "recipe", "problem"),
+    [
+        (COSINE, {}, Schedule(warmup=0.1), "cosine_decay_learning_rate has warmup_steps"),
+        (EXPONENTIAL, {"burnin_steps": 9}, Schedule(warmup=0.1), "has a warm-up of 9 steps"),
+        (COSINE, {}, Schedule(kind="one_cycle", warmup=0.1), "one_cycle rises by itself"),
+    ],
+)
+def test_a_second_warm_up_is_refused(kind, fields, recipe, problem):
+    config, _ = _config(kind, **fields)
+    with pytest.raises(UserError, match=rf"^recipe.schedule.warmup: found 0.1, but .*{problem}"):
+        schedule.check_warmup(config, recipe)
+
+
+def test_the_rate_for_a_batch_size_counts_in_the_check_of_the_rate():
+    config, _ = _config(total_steps=1000, learning_rate_base=0.08 * 16)
+    with pytest.raises(UserError, match="far too high"):
+        schedule.check_learning_rate(config, "x.config")
+    # Meant for 16 times as many images.
+    schedule.check_learning_rate(config, "x.config", Schedule(rate_for_batch_size=2048))
+
+
+def test_one_cycle_needs_nothing_of_the_length_of_the_config_s_schedule():
+    config, _ = _config(total_steps=10, warmup_steps=2000)
+    schedule.check_length(config, "x.config", Schedule(kind="one_cycle"))

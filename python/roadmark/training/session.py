@@ -18,9 +18,19 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 from roadmark.data import example, tfrecord  # noqa: E402
 from roadmark.odapi import models, target_assignment, train_inputs, train_step  # noqa: E402
 from roadmark.odapi.checkpoints import Restored  # noqa: E402
-from roadmark.training import input_sheet, weather  # noqa: E402
+from roadmark.odapi.train_inputs import Mixing  # noqa: E402
+from roadmark.training import (  # noqa: E402
+    class_balance,
+    input_sheet,
+    learning_rate,
+    pruning,
+    weather,
+)
+from roadmark.training.averages import Averages  # noqa: E402
+from roadmark.training.batch_fit import OutOfMemoryError  # noqa: E402
 from roadmark.training.example_order import ExampleOrder  # noqa: E402
-from roadmark.training.recipe import Recipe, Weather  # noqa: E402
+from roadmark.training.pruning import Pruner  # noqa: E402
+from roadmark.training.recipe import FLOAT16, Recipe, Weather  # noqa: E402
 from roadmark.training.record_index import RecordIndex  # noqa: E402
 
 
@@ -37,6 +47,9 @@ class Session:
         recipe: What the config has no field for.
 
     Attributes:
+        model: The detection model.
+        optimizer: Its optimizer.
+        batches: The input, distributed by the strategy; each iterator of it begins anew.
         not_native: Why the native op does not, though it should; else None.
         fine_tuned: What the fine-tune checkpoint gave; None without one or when resuming.
 
@@ -62,8 +75,11 @@ class Session:
         # Keras' own, because its initializers do not follow TensorFlow's seed.
         tf.keras.utils.set_random_seed(seed + first_step)
         self._batch_size = config.train_config.batch_size
-        self._examples = _Examples(index, seed)
-        with self.strategy.scope():
+        self._examples = _Examples(index, seed, recipe.repeat_threshold)
+        self._mixes = bool(recipe.mosaic or recipe.mixup)
+        self._averages: Averages | None = None
+        self._pruner: Pruner | None = None
+        with self.strategy.scope(), train_step.computing_in(recipe.precision):
             self._build(config, seed, first_step, native_target_assignment, recipe)
         self.fine_tuned = self._restore(config, resume)
 
@@ -77,9 +93,18 @@ class Session:
             name="step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        optimizer, rate = train_step.build_optimizer(config, self.model, self._step)
+        self.optimizer, rate = train_step.build_optimizer(
+            config,
+            self.model,
+            self._step,
+            learning_rate.change(config, recipe.schedule),
+            scale_loss=recipe.precision == FLOAT16,
+        )
         self._checkpoint = tf.train.Checkpoint(
-            model=self.model, optimizer=optimizer, step=self._step
+            model=self.model,
+            optimizer=self.optimizer,
+            step=self._step,
+            **self._followers(config, recipe),
         )
         dataset = train_inputs.train_dataset(
             config,
@@ -89,28 +114,63 @@ class Session:
             first_step,
             _threads(),
             functools.partial(_changed, recipe.weather) if recipe.weather != Weather() else None,
+            _mixing(recipe, self._examples.epoch),
         )
-        self._batches = self.strategy.experimental_distribute_dataset(dataset)
+        self.batches = self.strategy.experimental_distribute_dataset(dataset)
         self._train_step = train_step.TrainStep(
             config,
             self.model,
-            optimizer,
+            self.optimizer,
             rate,
             self._step,
             self.strategy,
-            self._batches.element_spec,
+            self.batches.element_spec,
             recipe.accumulate,
+            self._after_update,
         )
+
+    def _followers(self, config: Any, recipe: Recipe) -> dict[str, list[tf.Variable]]:
+        """Makes what follows the weights; gives its variables as a checkpoint names them."""
+        if not recipe.ema and not recipe.pruning.sparsity:
+            return {}
+        # They shadow the model's variables, which must exist by then.
+        train_step.build_variables(self.model)
+        found = {}
+        if recipe.pruning.sparsity:
+            trained, _ = train_step.trained_variables(config, self.model)
+            self._pruner = Pruner(trained, recipe.pruning, config.train_config.num_steps)
+            found["pruning_masks"] = self._pruner.masks
+        if recipe.ema:
+            numbers = [v for v in train_step.variables(self.model) if v.dtype.is_floating]
+            self._averages = Averages(numbers, recipe.ema)
+            found["raw_weights"] = self._averages.values
+        return found
+
+    def _after_update(self, done: tf.Tensor) -> dict[str, tf.Tensor]:
+        values = {}
+        if self._pruner is not None:
+            values = self._pruner.update(done, self.strategy)
+        if self._averages is not None:
+            self._averages.update(done - 1, self.strategy)
+        if self._pruner is not None and self._averages is not None:
+            self._pruner.mask(self._averages.pairs(), self.strategy)
+        return values
 
     def _restore(self, config: Any, resume: Path | None) -> Restored | None:
         train = config.train_config
         if resume is not None:
             checkpoints.restore_training(self._checkpoint, resume)
-        elif train.fine_tune_checkpoint:
-            return checkpoints.fine_tune(
+            if self._averages is not None:
+                self._averages.swap()
+            return None
+        found = None
+        if train.fine_tune_checkpoint:
+            found = checkpoints.fine_tune(
                 self.model, train.fine_tune_checkpoint, train.fine_tune_checkpoint_type
             )
-        return None
+        if self._averages is not None:
+            self._averages.begin()
+        return found
 
     @property
     def step(self) -> int:
@@ -125,18 +185,27 @@ class Session:
 
         Raises:
             UserError: A record or an image of the next batch cannot be read.
+            OutOfMemoryError: A batch takes more memory than there is.
         """
-        batches = iter(self._batches)
+        batches = iter(self.batches)
         done = self.step
         while True:
             start = time.perf_counter()
             try:
                 features, labels = next(batches)
+            except tf.errors.ResourceExhaustedError:
+                raise OutOfMemoryError(self._batch_size) from None
             except tf.errors.OpError as error:
                 self._examples.blame(done * self._batch_size, self._batch_size)
+                if self._mixes:
+                    self._examples.blame(0, self._examples.epoch)
                 raise error
             waited = time.perf_counter() - start
-            yield self._train_step(features, labels), waited
+            try:
+                values = self._train_step(features, labels)
+            except tf.errors.ResourceExhaustedError:
+                raise OutOfMemoryError(self._batch_size) from None
+            yield values, waited
             done += 1
 
     @property
@@ -181,7 +250,7 @@ class Session:
             local = self.strategy.experimental_local_results
             return {name: local(value)[0].numpy() for name, value in values.items()}
 
-        batches = ((on_host(features), on_host(labels)) for features, labels in self._batches)
+        batches = ((on_host(features), on_host(labels)) for features, labels in self.batches)
         normalisation = exporting.normalisation(self.model)
         input_sheet.write(batches, self.step + 1, normalisation, names, path, count)
 
@@ -203,17 +272,57 @@ class Session:
                 writer.write(tfrecord.intact(frame))
         return [frame.where for frame in frames]
 
-    def save(self, run: Path, step: int, keep: int) -> Path:
-        """Writes a checkpoint; see `checkpoints.save`."""
-        return checkpoints.save(self._checkpoint, run, step, keep)
+    def checkpoints_in(self, run: Path, keep: int) -> checkpoints.Writer:
+        """What writes this session's checkpoints; see `checkpoints.Writer`."""
+        return checkpoints.Writer(self._checkpoint, run, keep)
+
+    @contextlib.contextmanager
+    def as_saved(self) -> Iterator[None]:
+        """A block in which the weights are what a checkpoint gives: their averages, if any."""
+        if self._averages is None:
+            yield
+            return
+        self._averages.swap()
+        try:
+            yield
+        finally:
+            self._averages.swap()
+
+    def profile(self, folder: Path) -> None:
+        """Starts a TensorBoard profile, which `end_profile` writes."""
+        tf.profiler.experimental.start(str(folder))
+
+    def end_profile(self) -> None:
+        """Writes the profile."""
+        tf.profiler.experimental.stop()
+
+    @property
+    def pruning_begins(self) -> int:
+        """The last step before weights are pruned."""
+        return self._pruner.first
+
+    def pruned(self) -> pruning.Size | None:
+        """What the weights, as a checkpoint gives them, take; None where nothing is pruned."""
+        if self._pruner is None:
+            return None
+        with self.as_saved():
+            return pruning.size(train_step.variables(self.model))
 
 
 class _Examples:
     """Serialised examples by their position in the stream."""
 
-    def __init__(self, index: RecordIndex, seed: int):
+    def __init__(self, index: RecordIndex, seed: int, repeat_threshold: float):
         self._index = index
-        self._order = ExampleOrder(len(index), seed)
+        repeats = None
+        if repeat_threshold:
+            repeats = class_balance.repeat_factors(index.classes, repeat_threshold)
+        self._order = ExampleOrder(len(index), seed, repeats)
+
+    @property
+    def epoch(self) -> int:
+        """Positions of an epoch."""
+        return self._order.epoch
 
     def read(self, position: int) -> bytes:
         return tfrecord.intact(self.frame(position))
@@ -252,6 +361,12 @@ def _strategy(batch_size: int, parts: int) -> tf.distribute.Strategy:
             f"use a multiple of {shares}, or choose GPUs with CUDA_VISIBLE_DEVICES",
         )
     return tf.distribute.MirroredStrategy()
+
+
+def _mixing(recipe: Recipe, count: int) -> Mixing | None:
+    if not recipe.mosaic and not recipe.mixup:
+        return None
+    return Mixing(recipe.mosaic, recipe.mixup, count)
 
 
 def _changed(kinds: Weather, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

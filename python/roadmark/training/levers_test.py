@@ -1,0 +1,172 @@
+"""What a recipe does to a run: rates, averages, pruning, precision."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roadmark.odapi import door
+
+door.open()
+
+import tensorflow as tf  # noqa: E402 - the door must be open first
+
+from roadmark.odapi import checkpoints, pipeline_config  # noqa: E402
+from roadmark.testing import tiny_runs  # noqa: E402
+from roadmark.training import learning_rate, loop, metrics, recipe  # noqa: E402
+from roadmark.training.averages import Averages  # noqa: E402
+from roadmark.training.options import TrainOptions  # noqa: E402
+from roadmark.training.pruning import Pruner  # noqa: E402
+from roadmark.training.recipe import Pruning, Schedule  # noqa: E402
+
+STEPS = 6
+RECIPE = (
+    "recipe.ema=0.9",
+    "recipe.pruning.sparsity=0.5",
+    "recipe.pruning.begin=0.1",
+    "recipe.pruning.end=0.6",
+    "recipe.pruning.every=1",
+    "recipe.mosaic=0.5",
+    "recipe.mixup=0.5",
+    "recipe.repeat_threshold=0.9",
+    "recipe.schedule.kind=one_cycle",
+)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (Schedule(), [0.2, 0.2, 0.2]),
+        (Schedule(rate_for_batch_size=16), [0.1, 0.1, 0.1]),
+        (Schedule(warmup=0.5), [0.02, 0.2, 0.2]),
+        (Schedule(kind="one_cycle", rise=0.5), [0.2 / 25, 0.2, 0.2 / 25e4]),
+        (Schedule(kind="one_cycle", rise=0.0), [0.2, 0.1, 0.2 / 25e4]),
+    ],
+    ids=["the config's", "for the batch size", "warm-up", "one cycle", "one cycle, falling only"],
+)
+def test_the_learning_rate_at_the_beginning_middle_and_end(schedule, expected):
+    config = pipeline_config.TrainEvalPipelineConfig()
+    config.train_config.num_steps = 101
+    config.train_config.batch_size = 8
+    rate = config.train_config.optimizer.momentum_optimizer.learning_rate
+    rate.constant_learning_rate.learning_rate = 0.2
+    change = learning_rate.change(config, schedule)
+    found = [float(change(tf.constant(0.2), tf.constant(step, tf.int64))) for step in (0, 50, 100)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_averages_follow_and_are_exchanged():
+    weight = tf.Variable([1.0, 2.0])
+    averages = Averages([weight], decay=0.5)
+    weight.assign([3.0, 2.0])
+    averages.update(tf.constant(100, tf.int64), tf.distribute.get_strategy())
+    np.testing.assert_allclose(averages.values[0].numpy(), [2.0, 2.0])
+    averages.update(tf.constant(0, tf.int64), tf.distribute.get_strategy())
+    # The first steps count for more: a decay of 1 / 10 at most.
+    np.testing.assert_allclose(averages.values[0].numpy(), [2.9, 2.0], rtol=1e-6)
+    averages.swap()
+    np.testing.assert_allclose(weight.numpy(), [2.9, 2.0], rtol=1e-6)
+    np.testing.assert_allclose(averages.values[0].numpy(), [3.0, 2.0])
+
+
+def test_the_smallest_weights_go_along_the_cubic_and_stay_gone():
+    kernel = tf.Variable(np.linspace(-1, 1, 101, dtype=np.float32)[None], name="a/kernel")
+    depthwise = tf.Variable(np.ones((1, 5), np.float32), name="a/depthwise_kernel")
+    pruner = Pruner([kernel, depthwise], Pruning(0.8, 0.1, 0.6, every=10), steps=100)
+    strategy = tf.distribute.get_strategy()
+    found = {}
+    for done in range(1, 101):
+        kernel.assign_add(tf.fill(kernel.shape, 1e-4))  # As if the optimizer moved them.
+        found[done] = float(pruner.update(tf.constant(done, tf.int64), strategy)["sparsity"])
+    assert found[9] == 0
+    assert found[20] == pytest.approx(0.8 * (1 - 0.8**3), abs=0.02)
+    assert found[29] == found[20], "chosen every 10 steps"
+    assert found[60] == found[100] == pytest.approx(0.8, abs=0.02)
+    assert np.count_nonzero(kernel.numpy() == 0) == round(101 * found[100])
+    kept = np.flatnonzero(kernel.numpy()[0])
+    assert np.abs(np.linspace(-1, 1, 101)[kept]).min() > 0.75
+    assert (depthwise.numpy() == 1).all()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> TrainOptions:
+    options = tiny_runs.options(
+        tmp_path_factory.mktemp("runs") / "whole",
+        tmp_path_factory.mktemp("records"),
+        steps=STEPS,
+        overrides=RECIPE,
+        checkpoint_every=3,
+        check_learning_rate=False,
+    )
+    loop.train(options)
+    return options
+
+
+def _weights(prefix: Path, root: str = "model/") -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith(root)]
+    return {
+        name: reader.get_tensor(name)
+        for name in sorted(names)
+        if name.endswith("VARIABLE_VALUE") and "OPTIMIZER_SLOT" not in name
+    }
+
+
+def test_the_recipe_is_in_the_run_and_in_its_metrics(whole):
+    saved = recipe.load(whole.model_dir / "recipe.yaml")
+    assert (saved.ema, saved.mosaic, saved.pruning.sparsity) == (0.9, 0.5, 0.5)
+    rows = metrics.read(whole.model_dir / "metrics.csv")
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates[0] == pytest.approx(1e-5 / 25)
+    assert max(rates) > 9e-6
+    assert rates[-1] < 1e-9
+    assert float(rows[-1]["sparsity"]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_checkpoint_gives_pruned_averages_and_keeps_the_raw_weights(whole):
+    prefix = checkpoints.latest(whole.model_dir)
+    model = _weights(prefix)
+    raw = list(_weights(prefix, "raw_weights/").values())
+    averaged, others = (
+        np.sort(np.concatenate([value.ravel() for value in values if value.size > 1]))
+        for values in (model.values(), raw)
+    )
+    # The zeros are in both, all else differs by what the average lags behind.
+    zeros = [np.count_nonzero(values == 0) for values in (averaged, others)]
+    masks = np.concatenate([v.ravel() for v in _weights(prefix, "pruning_masks/").values()])
+    assert np.count_nonzero(masks == 0) == pytest.approx(0.5 * masks.size, rel=0.05)
+    assert min(zeros) >= np.count_nonzero(masks == 0)
+    assert not np.array_equal(averaged, others)
+
+
+def test_averages_and_masks_survive_a_resumption(whole, tmp_path):
+    shutil.copytree(whole.model_dir, tmp_path / "run")
+    checkpoints.remove(checkpoints.latest(tmp_path / "run"))
+    resumed = loop.train(dataclasses.replace(whole, model_dir=tmp_path / "run"))
+    assert resumed.step == STEPS
+    for root in ("model/", "raw_weights/", "pruning_masks/"):
+        ours, theirs = (
+            _weights(prefix, root)
+            for prefix in (resumed.checkpoint, checkpoints.latest(whole.model_dir))
+        )
+        assert ours.keys() == theirs.keys() != set()
+        for name, value in ours.items():
+            np.testing.assert_allclose(value, theirs[name], rtol=2e-2, atol=1e-4, err_msg=name)
+
+
+def test_half_precision_gives_nearly_the_losses_of_float32(whole, tmp_path):
+    losses = {}
+    for precision in ("fp32", "bf16", "fp16"):
+        options = dataclasses.replace(
+            whole,
+            model_dir=tmp_path / precision,
+            steps=1,
+            overrides=(*tiny_runs.OVERRIDES, f"recipe.precision={precision}"),
+        )
+        (row,) = metrics.read(loop.train(options).run / "metrics.csv")
+        losses[precision] = float(row["total_loss"])
+    for half in ("bf16", "fp16"):
+        assert losses[half] == pytest.approx(losses["fp32"], rel=0.01)
+        assert losses[half] != losses["fp32"]
