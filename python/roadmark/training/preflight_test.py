@@ -136,8 +136,8 @@ def test_records_that_do_not_agree_are_refused(tmp_path, change, label_map, expe
             id="warm-up longer than the run",
         ),
         pytest.param(
-            {"overrides": ("train_config.num_steps=4100",)},
-            ["ends at step 4000", "learning rate is 0"],
+            {"overrides": ("train_config.num_steps=3500",)},
+            ["ends at step 3400", "learning rate is 0"],
             id="schedule shorter than the run",
         ),
         pytest.param(
