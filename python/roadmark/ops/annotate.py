@@ -13,6 +13,7 @@ import numpy as np
 
 from roadmark.detections import Detections
 from roadmark.ops import _native, glyph_atlas
+from roadmark.ops.arrays import as_array
 from roadmark.ops.drawing_style import style_of
 
 Colour = tuple[int, int, int]
@@ -132,7 +133,8 @@ def draw_boxes(
     atlas = glyph_atlas.of_size(style.text_size)
     glyphs, coverage = atlas.arrays(labels)
     colours, text_colours = _colour_table()
-    index = (np.asarray(classes) - 1) % len(_PALETTE)
+    boxes = as_array(boxes, "boxes")
+    index = (_checked(classes, boxes) - 1) % len(_PALETTE)
     points, ends = _joined(trails, len(boxes))
     _native.annotate(
         planes,
@@ -202,12 +204,24 @@ def _labels(detections: Detections, names: Mapping[int, str]) -> list[str]:
     return [f"{name} {score:.0%}" for name, score in zip(shown, scores, strict=True)]
 
 
+def _checked(classes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    numbers = np.asarray(classes)
+    is_one_per_box = numbers.shape == boxes.shape[:1] or boxes.ndim != 2
+    if not is_one_per_box or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise ValueError(
+            f"classes: found {numbers.dtype} {numbers.shape}, expected integers "
+            f"{boxes.shape[:1]}, one per box"
+        )
+    return numbers if numbers.size else np.zeros(0, np.int32)
+
+
 def _joined(trails: Sequence[np.ndarray] | None, count: int) -> tuple[np.ndarray, np.ndarray]:
     """All points float32 `[P, 2]`, and where those of each object end."""
     if trails is None:
         return _NO_POINTS, np.zeros(count, np.int64)
     if len(trails) != count:
         raise ValueError(f"trails: found {len(trails)}, expected {count}, one per box")
+    trails = [as_array(trail, f"trails[{index}]") for index, trail in enumerate(trails)]
     for index, trail in enumerate(trails):
         if trail.ndim != 2 or trail.shape[1] != 2 or trail.dtype != np.float32:
             raise ValueError(

@@ -476,14 +476,18 @@ _NAN = float("nan")
         ),
         ({"boxes": np.zeros((2, 4))}, r"boxes: found float64 \(2, 4\), expected float32"),
         ({"labels": ["one"]}, "labels: found 1, expected one per box"),
-        ({"classes": np.array([1])}, r"colours: found uint8 \(1, 3\), expected uint8 \(2, 3\)"),
+        ({"classes": np.array([1])}, r"classes: found int64 \(1,\), expected integers \(2,\)"),
+        ({"classes": np.array([1.0, 2])}, r"classes: found float64 \(2,\), expected integers"),
+        ({"boxes": [[1, 1, 5, 5]]}, "boxes: found list, expected an array"),
+        ({"trails": [[[1, 1]]] * 2}, r"trails\[0\]: found list, expected an array"),
         ({"trails": [np.zeros((3, 2), np.float32)]}, "trails: found 1, expected 2, one per box"),
         ({"trails": [np.zeros((3, 2))] * 2}, r"trails\[0\]: found float64 \(3, 2\), expected"),
         (
             {"trails": [np.zeros((1, 2), np.float32), np.full((1, 2), _NAN, np.float32)]},
             r"trail_points\[1\]: found \[nan nan\], expected finite",
         ),
-        ({"opacity": 2.0}, "opacity: found 510, expected 0 to 255"),
+        ({"opacity": 2.0}, "opacity: found 2.0, expected 0 to 1"),
+        ({"opacity": _NAN}, "opacity: found nan, expected 0 to 1"),
     ],
 )
 def test_wrong_objects_are_refused_by_name(change, says):

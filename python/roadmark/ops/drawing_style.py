@@ -23,7 +23,12 @@ def style_of(height: int, width: int, opacity: float = 1.0) -> Style:
         height: Pixels.
         width: Pixels.
         opacity: Of frames, tags and trails, 0 to 1.
+
+    Raises:
+        ValueError: `opacity` is out of range.
     """
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity: found {opacity}, expected 0 to 1")
     shorter = min(height, width)
     text_size = max(11, round(shorter / 40))
     line_width = max(2, round(shorter / 240))

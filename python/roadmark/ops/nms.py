@@ -13,6 +13,7 @@ Python run meanwhile.
 import numpy as np
 
 from roadmark.ops import _native
+from roadmark.ops.arrays import as_array
 
 
 def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -213,10 +214,7 @@ def batch_multiclass_nms(
 
 
 def _checked(boxes: np.ndarray, name: str) -> np.ndarray:
-    if not isinstance(boxes, np.ndarray):
-        if not hasattr(boxes, "__dlpack__"):
-            raise ValueError(f"{name}: found {type(boxes).__name__}, expected an array")
-        boxes = np.from_dlpack(boxes)
+    boxes = as_array(boxes, name)
     if boxes.dtype != np.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"{name}: found {boxes.dtype} {boxes.shape}, expected float32 (any, 4)")
     return boxes

@@ -17,6 +17,7 @@ from roadmark.manifest import (
     PostprocessSpec,
 )
 from roadmark.ops import _native
+from roadmark.ops.arrays import as_array
 from roadmark.ops.preprocess import resized_size
 
 # Names of the raw graph's outputs.
@@ -60,8 +61,12 @@ def postprocess(
         One `Detections` per picture, boxes in pixels of the original picture, best first.
 
     Raises:
-        ValueError: The outputs' shapes do not fit each other, the anchors or `image_sizes`.
+        ValueError: An output is missing, or the outputs' shapes do not fit each other, the anchors
+            or `image_sizes`; the message names it.
     """
+    outputs = _checked(outputs, spec)
+    if spec.architecture != TWO_STAGE:
+        anchors = as_array(anchors, "anchors")
     _require_shapes(outputs, anchors, spec, image_sizes)
     logits, encodings = outputs[CLASS_LOGITS], outputs[BOX_ENCODINGS]
     batch, rows = logits.shape[:2]
@@ -160,18 +165,38 @@ def paste_masks(
     )
 
 
+def _checked(outputs: Mapping[str, np.ndarray], spec: PostprocessSpec) -> dict[str, np.ndarray]:
+    of_two_stages = (PROPOSALS, NUM_PROPOSALS) if spec.architecture == TWO_STAGE else ()
+    for name in (CLASS_LOGITS, BOX_ENCODINGS, *of_two_stages):
+        if name not in outputs:
+            raise ValueError(f"outputs: found {', '.join(outputs) or 'none'}, expected {name}")
+    return {name: as_array(array, name) for name, array in outputs.items()}
+
+
 def _require_shapes(
     outputs: Mapping[str, np.ndarray],
     anchors: np.ndarray | None,
     spec: PostprocessSpec,
     image_sizes: Sequence[tuple[int, int]],
 ) -> None:
-    logits, encodings = outputs[CLASS_LOGITS], outputs[BOX_ENCODINGS]
-    boxes = outputs[PROPOSALS].shape[1] if spec.architecture == TWO_STAGE else len(anchors)
+    for index, size in enumerate(image_sizes):
+        if min(size) < 1:
+            raise ValueError(f"image_sizes[{index}]: found {size}, expected sides of 1 or more")
+    has_two_stages = spec.architecture == TWO_STAGE
+    name, given = (PROPOSALS, outputs[PROPOSALS]) if has_two_stages else ("anchors", anchors)
+    if given.ndim != 2 + has_two_stages or given.shape[-1] != 4:
+        raise ValueError(f"{name}: found {given.dtype} {given.shape}, expected 4 columns of boxes")
+    boxes = given.shape[-2]
     expected = (len(image_sizes), boxes)
-    for name, array in ((CLASS_LOGITS, logits), (BOX_ENCODINGS, encodings)):
-        if array.shape[:2] != expected or array.dtype != np.float32:
+    for name in (CLASS_LOGITS, BOX_ENCODINGS):
+        array = outputs[name]
+        if array.shape[:2] != expected or array.ndim < 3 or array.dtype != np.float32:
             raise ValueError(
                 f"{name}: found {array.dtype} {array.shape}, expected float32 of shape "
                 f"({len(image_sizes)} images, {boxes} boxes, ...)"
             )
+    encodings = outputs[BOX_ENCODINGS]
+    if encodings.ndim > 4 or encodings.shape[-1] != 4:
+        raise ValueError(
+            f"{BOX_ENCODINGS}: found {encodings.dtype} {encodings.shape}, expected 4 columns"
+        )

@@ -242,8 +242,45 @@ def test_masks_are_interpolated_between_their_samples(shape, size, threads):
         ({"class_logits": np.zeros((1, 2, 1), np.float32)}, r"class_logits: .*\(1, 2, 1\)"),
         ({"class_logits": np.zeros((1, 3, 1))}, "class_logits: found float64"),
         ({"box_encodings": np.zeros((2, 3, 4), np.float32)}, r"box_encodings: .*\(2, 3, 4\)"),
+        ({"box_encodings": np.zeros((1, 3, 3), np.float32)}, "box_encodings: .*expected 4 columns"),
+        ({"class_logits": [[[0.5]] * 3]}, "class_logits: found list, expected an array"),
     ],
 )
 def test_outputs_that_do_not_fit_are_named(outputs, says):
     with pytest.raises(ValueError, match=says):
         run([[0.5], [0.5], [0.5]], **outputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"outputs": {}}, "outputs: found none, expected class_logits"),
+        ({"anchors": None}, "anchors: found NoneType, expected an array"),
+        ({"anchors": ANCHORS[0]}, r"anchors: found float32 \(4,\), expected 4 columns"),
+        ({"image_sizes": [(-2, 4)]}, r"image_sizes\[0\]: found \(-2, 4\), expected sides of 1"),
+        ({"image_sizes": []}, r"class_logits: found .*\(0 images, 3 boxes"),
+    ],
+)
+def test_other_arguments_that_do_not_fit_are_named(change, says):
+    arguments = {
+        "outputs": {"class_logits": logits([[0.5]] * 3), "box_encodings": ANCHORS[None]},
+        "anchors": ANCHORS,
+        "image_sizes": [(200, 400)],
+    }
+    with pytest.raises(ValueError, match=says):
+        postprocess(**arguments | change, spec=SPEC, input_spec=INPUT)
+
+
+def test_outputs_of_other_libraries_are_taken():
+    class OnlyDlpack:
+        def __init__(self, array):
+            self.__dlpack__, self.__dlpack_device__ = array.__dlpack__, array.__dlpack_device__
+
+    scores = [[0.9], [0.8], [0.7]]
+    encodings = np.zeros((1, 3, 4), np.float32)
+    expected = run(scores, box_encodings=encodings)
+    found = run(
+        scores, class_logits=OnlyDlpack(logits(scores)), box_encodings=memoryview(encodings)
+    )
+    assert np.array_equal(found.boxes, expected.boxes)
+    assert np.array_equal(found.scores, expected.scores)

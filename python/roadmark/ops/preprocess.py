@@ -15,6 +15,7 @@ import numpy as np
 
 from roadmark.manifest import FIXED_SHAPE, InputSpec
 from roadmark.ops import _native
+from roadmark.ops.arrays import as_array
 
 BT601 = "bt601"
 BT709 = "bt709"
@@ -101,12 +102,10 @@ def preprocess(
             dtype; the message names it.
     """
     shape, dtype = _batch_type(len(images), spec)
-    if out is None:
-        out = np.empty(shape, dtype)
+    out = np.empty(shape, dtype) if out is None else as_array(out, "out")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out: found {out.dtype} {out.shape}, expected {spec.dtype} {shape}")
-    for index, image in enumerate(images):
-        _require_image(index, image)
+    images = [_checked(index, image) for index, image in enumerate(images)]
     _native.preprocess(
         images,
         resized=[resized_size(spec, *image.shape[:2]) for image in images],
@@ -130,10 +129,12 @@ def _batch_type(count: int, spec: InputSpec) -> tuple[tuple[int, ...], np.dtype]
     return shape, _DTYPES[spec.dtype]
 
 
-def _require_image(index: int, image: np.ndarray | YuvPicture) -> None:
+def _checked(index: int, image: np.ndarray | YuvPicture) -> np.ndarray | YuvPicture:
     if isinstance(image, YuvPicture):
-        return  # Planes are checked, and named, by the native side.
+        return image  # Planes are checked, and named, by the native side.
+    image = as_array(image, f"images[{index}]")
     expected = "uint8 (height, width, 3) with neither side 0"
     fits = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
     if not fits or image.dtype != np.uint8:
         raise ValueError(f"images[{index}]: found {image.dtype} {image.shape}, expected {expected}")
+    return image

@@ -181,6 +181,8 @@ def test_non_contiguous_and_read_only_pictures(part):
         pytest.param([np.zeros((4, 4, 3), np.float32)], None, r"images\[0\]: found float32"),
         pytest.param([np.zeros((4, 4), np.uint8)], None, r"images\[0\]: found uint8 \(4, 4\)"),
         pytest.param([np.zeros((4, 0, 3), np.uint8)], None, r"images\[0\]: .*neither side 0"),
+        pytest.param([[[[0, 0, 0]]]], None, r"images\[0\]: found list, expected an array"),
+        pytest.param([random_image(4, 4)], [0], "out: found list, expected an array"),
         pytest.param(
             [random_image(4, 4)], np.zeros((2, 5, 7, 3), np.float32), r"out: found .*\(2, 5"
         ),
@@ -189,6 +191,16 @@ def test_non_contiguous_and_read_only_pictures(part):
 def test_wrong_shapes_are_named(images, out, says):
     with pytest.raises(ValueError, match=says):
         preprocess(images, FIXED, out=out)
+
+
+def test_pictures_of_other_libraries_are_taken():
+    image = random_image(9, 8)
+
+    class OnlyDlpack:
+        __dlpack__, __dlpack_device__ = image.__dlpack__, image.__dlpack_device__
+
+    expected = preprocess([image, image], FIXED)
+    assert np.array_equal(preprocess([OnlyDlpack(), memoryview(image)], FIXED), expected)
 
 
 @pytest.mark.parametrize(("field", "value"), [("dtype", "float16"), ("layout", "CHWN")])
