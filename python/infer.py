@@ -70,6 +70,7 @@ _COUNT_ZONE = flags.DEFINE_string(
 _SIDE_BY_SIDE = flags.DEFINE_string(
     "side_by_side", None, "Another exported model, whose picture is shown beside the first's."
 )
+_CLASSIFY = flags.DEFINE_string("classify", None, "Exported classifier that names the vehicles.")
 _RESUME = flags.DEFINE_bool("resume", False, "Go on with the interrupted run of this command.")
 _OF_ONE_MODEL = (_TRACK, _COUNT_LINE, _COUNT_ZONE, _RESUME)
 
@@ -87,6 +88,11 @@ def main() -> int:
     description = manifest.load(folder)
     classes = frame_detector.class_ids(description.names(), _CLASSES.value)
     model = _load(folder, description)
+    if _CLASSIFY.value:
+        from roadmark.classification import vehicle_labels
+
+        # It keeps to the classes itself: labels are classes of their own.
+        model, classes = vehicle_labels.label_with(model, _CLASSIFY.value, classes), []
     threshold, out, listing = _SCORE_THRESHOLD.value, wanted.output, wanted.listing
     if wanted.video:
         # A tracker goes on with objects that are hardly seen.

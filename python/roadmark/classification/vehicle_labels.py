@@ -1,7 +1,9 @@
 """Gives a detector's vehicles the labels of a classifier, all of a batch of frames at once."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +32,23 @@ class PicturedInputs(Inputs):
     images: tuple[Picture, ...] = ()
 
 
+def label_with(
+    detector: Detector, folder: str | Path, only: Sequence[int] = (), threads: int = 0
+) -> "LabellingDetector":
+    """A detector whose vehicles are named by an exported classifier.
+
+    Args:
+        detector: Finds the vehicles.
+        folder: As `exporting.export` writes it.
+        only: Ids of the detector's classes to keep; all when empty.
+        threads: CPU threads of the classifier, 0 for one per core.
+
+    Raises:
+        UserError: The folder is not whole, or not a classifier's.
+    """
+    return LabellingDetector(detector, Classifier(folder, threads), only)
+
+
 class LabellingDetector:
     """A detector whose vehicles carry make and model; used in the place of a `Detector`.
 
@@ -44,7 +63,7 @@ class LabellingDetector:
         threshold: Least probability of a label.
 
     Attributes:
-        manifest: The detector's.
+        manifest: The detector's, with a hash of the weights of both.
         engine: The detector's.
         label_map: The detector's, and the classifier's names behind them.
     """
@@ -60,7 +79,13 @@ class LabellingDetector:
         self._only, self._threshold = tuple(only), threshold
         self._vehicles = vehicle_ids(detector.label_map)
         self._first = max(detector.label_map) + 1
-        self.manifest, self.engine = detector.manifest, detector.engine
+        # What is found depends on both models, and a resumed run must know.
+        facts = (
+            f"{detector.manifest.weights_sha256} {classifier.manifest.weights_sha256} {threshold}"
+        )
+        both = hashlib.sha256(facts.encode()).hexdigest()
+        self.manifest = dataclasses.replace(detector.manifest, weights_sha256=both)
+        self.engine = detector.engine
         names = enumerate(classifier.manifest.classes, self._first)
         self.label_map: Mapping[int, str] = {**detector.label_map, **dict(names)}
 

@@ -1,6 +1,6 @@
 """Labels of vehicles: whose class changes, from RGB and from video planes alike."""
 
-import types
+import dataclasses
 
 import numpy as np
 import pytest
@@ -12,12 +12,18 @@ from roadmark.inference.detector import Inputs
 from roadmark.ops.preprocess import YuvPicture
 
 
+@dataclasses.dataclass
+class _Manifest:
+    weights_sha256: str
+    classes: tuple[str, ...] = ()
+
+
 class _Detector:
     """Finds what it is told to."""
 
     def __init__(self, found):
         self.label_map = {1: "vehicle", 2: "pedestrian"}
-        self.manifest = self.engine = None
+        self.manifest, self.engine = _Manifest("detector"), None
         self._found = found
 
     def preprocess(self, images, out=None):
@@ -37,7 +43,7 @@ class _Reddish:
     """Calls what is red `Ferrari`, the rest `Audi`, the surer the purer."""
 
     def __init__(self):
-        self.manifest = types.SimpleNamespace(classes=("Audi", "Ferrari"))
+        self.manifest = _Manifest("classifier", ("Audi", "Ferrari"))
         self.batches = []
 
     def classify(self, images):
