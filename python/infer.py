@@ -20,6 +20,7 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app, locations, manifest
+from roadmark.classification import vehicle_labels
 from roadmark.inference.detector import Detector
 from roadmark.video import (
     ByModel,
@@ -61,9 +62,7 @@ _SHOW_FPS = flags.DEFINE_bool("show_fps", False, "Show the speed of the work in 
 _GIF = flags.DEFINE_bool("gif", False, "Also write a small looping NAME.gif of the result.")
 _CROPS = flags.DEFINE_bool("save_crops", False, "Also write each object's picture: NAME.crops.")
 _TRACK = flags.DEFINE_bool("track", False, "Follow objects: ids that stay, and trails.")
-_COUNT_LINE = flags.DEFINE_string(
-    "count_line", None, "Count what crosses the line x1,y1,x2,y2 (pixels, or shares 0 to 1)."
-)
+_COUNT_LINE = flags.DEFINE_string("count_line", None, "Count over x1,y1,x2,y2, pixels or shares.")
 _COUNT_ZONE = flags.DEFINE_string(
     "count_zone", None, "Count what comes into the zone with the corners x1,y1,x2,y2,x3,y3..."
 )
@@ -87,12 +86,7 @@ def main() -> int:
     folder = Path(_MODEL.value) if _MODEL.value else locations.newest_export()
     description = manifest.load(folder)
     classes = frame_detector.class_ids(description.names(), _CLASSES.value)
-    model = _load(folder, description)
-    if _CLASSIFY.value:
-        from roadmark.classification import vehicle_labels
-
-        # It keeps to the classes itself: labels are classes of their own.
-        model, classes = vehicle_labels.label_with(model, _CLASSIFY.value, classes), []
+    model, classes = vehicle_labels.labelled(_load(folder, description), classes, _CLASSIFY.value)
     threshold, out, listing = _SCORE_THRESHOLD.value, wanted.output, wanted.listing
     if wanted.video:
         # A tracker goes on with objects that are hardly seen.

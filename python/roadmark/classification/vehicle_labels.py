@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -32,21 +31,26 @@ class PicturedInputs(Inputs):
     images: tuple[Picture, ...] = ()
 
 
-def label_with(
-    detector: Detector, folder: str | Path, only: Sequence[int] = (), threads: int = 0
-) -> "LabellingDetector":
-    """A detector whose vehicles are named by an exported classifier.
+def labelled(
+    detector: Detector, classes: list[int], folder: str | None
+) -> tuple["Detector | LabellingDetector", list[int]]:
+    """A detector whose vehicles are named by an exported classifier, where one is given.
 
     Args:
         detector: Finds the vehicles.
-        folder: As `exporting.export` writes it.
-        only: Ids of the detector's classes to keep; all when empty.
-        threads: CPU threads of the classifier, 0 for one per core.
+        classes: Ids of its classes to keep; all when empty.
+        folder: As `exporting.export` writes it, or None to leave the detector as it is.
+
+    Returns:
+        The detector, and the classes that whoever uses it must still keep to: none when it does so
+        itself, as labels are classes of their own.
 
     Raises:
         UserError: The folder is not whole, or not a classifier's.
     """
-    return LabellingDetector(detector, Classifier(folder, threads), only)
+    if folder is None:
+        return detector, classes
+    return LabellingDetector(detector, Classifier(folder), classes), []
 
 
 class LabellingDetector:

@@ -8,6 +8,7 @@ import pytest
 from roadmark.classification import vehicle_labels
 from roadmark.classification.vehicle_labels import LabellingDetector
 from roadmark.detections import Detections
+from roadmark.errors import UserError
 from roadmark.inference.detector import Inputs
 from roadmark.ops.preprocess import YuvPicture
 
@@ -105,3 +106,13 @@ def test_a_crop_of_planes_is_the_crop_of_the_picture(nv12, box):
     np.testing.assert_array_equal(
         vehicle_labels.crop(picture, box), vehicle_labels.crop(whole, box)
     )
+
+
+def test_without_a_classifier_the_detector_stays_as_it_is():
+    detector = _Detector([])
+    assert vehicle_labels.labelled(detector, [2], None) == (detector, [2])
+
+
+def test_a_folder_without_a_classifier_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="expected an exported classifier"):
+        vehicle_labels.labelled(_Detector([]), [], str(tmp_path))
