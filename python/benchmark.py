@@ -10,6 +10,8 @@ coding, drawing) against the OD API, TensorFlow, OpenCV, torchvision and supervi
 video: the pipeline of `infer` against what limits it (a sleeping engine, the processors), against
 ffmpeg, and against the tutorials' loop of OpenCV, stock SavedModel and the OD API's drawing.
 
+evaluate: COCO metrics of 5,000 pictures against pycocotools.
+
 Each side runs in a process of its own, bound to as many processors as it has threads; samples of
 both sides alternate, and medians are compared. Before it is timed, a peer's result is compared with
 ours. The first run fetches the peers' environment (several GB). docs/benchmark.md tells the rest.
@@ -24,7 +26,7 @@ from absl import flags
 from roadmark import app, atomic
 from roadmark.errors import UserError
 
-_SUITES = ("ops", "video")
+_SUITES = ("ops", "video", "evaluate")
 _HERE = Path(__file__).parent
 # Where the target's data lie beside this program.
 _PEERS_PYTHON = _HERE.parent.parent / "python_peers" / "python"

@@ -13,8 +13,8 @@ import benchmark
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "error: command line: found no command; give one of: ops, video\n"),
-        (("audio",), "error: command line: found 'audio'; give one of: ops, video\n"),
+        ((), "error: command line: found no command; give one of: ops, video, evaluate\n"),
+        (("audio",), "error: command line: found 'audio'; give one of: ops, video, evaluate\n"),
         (("ops", "--threads=0"), "error: --threads: found '0'; give numbers of 1 or more, as 1,2"),
         (
             ("ops", "--peers_python=nowhere/python"),

@@ -3,14 +3,14 @@
     bazel run //python:evaluate -- --model_dir=runs/demo
     bazel run //python:evaluate -- --model=runs/demo/export --eval_subset=200
     bazel run //python:evaluate -- --detections=yolo.json
+    bazel run //python:evaluate -- --model_dir=runs/demo --corruptions=fog,rain,night,blur,jpeg
 
 Of a run it takes the newest checkpoint (or --checkpoint) and gives the validation losses too; the
 numbers are those of the OD API's own evaluation. Of an exported folder it measures the very path
-that `infer` takes: pre-processing, engine, native post-processing. A file of detections may come
-from any framework.
+that `infer` takes. A file of detections may come from any framework.
 
 It prints tables and writes evaluation.json, detections.json, report.html and TensorBoard scalars
-into the run's folder: `tensorboard --logdir=runs` shows validation and training losses together.
+(beside those of training) into the run's folder.
 """
 
 from pathlib import Path
@@ -44,6 +44,10 @@ _EVAL_SUBSET = flags.DEFINE_integer(
 _GROUP_BY = flags.DEFINE_string(
     "group_by", None, "Regular expression that finds a picture's drive in its name."
 )
+_CORRUPTIONS = flags.DEFINE_list(
+    "corruptions", [], "Evaluate pictures made worse too: fog, rain, night, blur, jpeg."
+)
+_SEVERITIES = flags.DEFINE_list("severities", ["1", "3", "5"], "Of the corruptions, 1 to 5.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
 _OUT = flags.DEFINE_string("out", None, "Folder for the results. Default: the run's or file's.")
 
@@ -51,22 +55,25 @@ _OUT = flags.DEFINE_string("out", None, "Folder for the results. Default: the ru
 def main() -> int:
     """Runs the command; see the module's text."""
     if _DETECTIONS.value is not None:
-        results, out, suffix = _of_detections()
+        *found, out, suffix = _of_detections()
     elif _MODEL.value is not None:
-        results, out, suffix = _of_export()
+        *found, out, suffix = _of_export()
     else:
-        results, out, suffix = _of_checkpoint()
+        *found, out, suffix = _of_checkpoint()
+    from roadmark.evaluation.results import Results
 
-    written = results.write(out, suffix, _SEED.value)
+    written = Results(*found).write(out, suffix, _SEED.value)
     print(f"results: {', '.join(map(str, written))}")
     return 0
 
 
 def _of_detections():
-    _refuse((_MODEL, _MODEL_DIR, _CONFIG, _CHECKPOINT, _ENGINE, _DEVICE, _PRECISION), _DETECTIONS)
+    _refuse(
+        (_MODEL, _MODEL_DIR, _CONFIG, _CHECKPOINT, _ENGINE, _DEVICE, _PRECISION, _CORRUPTIONS),
+        _DETECTIONS,
+    )
     from roadmark.evaluation import detections_reading, records
     from roadmark.evaluation.recording import Recording
-    from roadmark.evaluation.results import Results
     from roadmark.odapi import label_map
 
     path, recorded = Path(_DETECTIONS.value), Recording(_GROUP_BY.value)
@@ -76,18 +83,17 @@ def _of_detections():
     result, notes = detections_reading.evaluate(path, labels, selection, recorded.add)
     for note in notes:
         print(note)
-    results = Results(result, recorded, labels.names, selection)
-    return results, Path(_OUT.value or path.parent), "_detections"
+    return result, recorded, labels.names, selection, Path(_OUT.value or path.parent), "_detections"
 
 
 def _of_export():
     _refuse((_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP), _MODEL)
-    from roadmark.evaluation import records
+    from roadmark.evaluation import corruption, records
     from roadmark.evaluation.recording import recording
-    from roadmark.evaluation.results import Results
     from roadmark.inference import evaluate
     from roadmark.inference.detector import Detector
 
+    worse = corruption.parse(_CORRUPTIONS.value, _SEVERITIES.value)
     folder, out = Path(_MODEL.value), Path(_OUT.value or Path(_MODEL.value).parent)
     selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
     detector = Detector.load(folder, _ENGINE.value, _DEVICE.value, _PRECISION.value)
@@ -95,24 +101,21 @@ def _of_export():
     print(f"evaluating {what} on {len(selection)} pictures", flush=True)
     file = out / "detections_export.json"
     with recording(file, detector.label_map, _GROUP_BY.value) as recorded:
-        result = evaluate.evaluate(folder, detector, selection, recorded.add)
-    return Results(result, recorded, detector.label_map, selection), out, "_export"
+        result = evaluate.evaluate(folder, detector, selection, recorded.add, worse)
+    return result, recorded, detector.label_map, selection, out, "_export"
 
 
 def _of_checkpoint():
     for flag in (_ENGINE, _DEVICE, _PRECISION):
         if flag.present:
-            raise UserError(
-                f"--{flag.name}",
-                "found it without --model",
-                "a run's checkpoint takes no such flag",
-            )
-    from roadmark.evaluation import records
+            where = f"--{flag.name}"
+            raise UserError(where, "found it without --model", "a checkpoint takes no such flag")
+    from roadmark.evaluation import corruption, records
     from roadmark.evaluation.recording import recording
-    from roadmark.evaluation.results import Results
     from roadmark.inference import checkpoint
     from roadmark.odapi import trained_model
 
+    worse = corruption.parse(_CORRUPTIONS.value, _SEVERITIES.value)
     run = _run_folder()
     config = _CONFIG.value if run is None or _MODEL_DIR.value is not None else None
     model = trained_model.find(run, _CHECKPOINT.value, config, _LABEL_MAP.value)
@@ -122,8 +125,8 @@ def _of_checkpoint():
     print(f"evaluating {model.checkpoint} on {len(selection)} pictures", flush=True)
     names = model.label_map.names
     with recording(out / "detections.json", names, _GROUP_BY.value) as recorded:
-        result = checkpoint.evaluate(model, selection, recorded.add)
-    return Results(result, recorded, names, selection), out, ""
+        result = checkpoint.evaluate(model, selection, recorded.add, worse)
+    return result, recorded, names, selection, out, ""
 
 
 def _refuse(others: tuple, chosen: flags.FlagHolder) -> None:
@@ -138,11 +141,8 @@ def _run_folder() -> Path | None:
     if _MODEL_DIR.value is not None:
         return Path(_MODEL_DIR.value)
     if _CONFIG.value is None:
-        raise UserError(
-            "command line",
-            "found nothing to evaluate",
-            "give --model_dir, --config, --model or --detections",
-        )
+        cure = "give --model_dir, --config, --model or --detections"
+        raise UserError("command line", "found nothing to evaluate", cure)
     return None if _CHECKPOINT.value is not None else locations.model_dir(_CONFIG.value)
 
 

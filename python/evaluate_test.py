@@ -74,6 +74,11 @@ _ON_RECORDS = ("--eval_records=records/train-*", "--label_map=records/label_map.
         pytest.param(
             [_EMPTY, *_ON_RECORDS, "--group_by=("], "--group_by: not a regular", id="no expression"
         ),
+        pytest.param([_DETECTIONS, "--corruptions=fog"], "found --corruptions", id="no pictures"),
+        pytest.param([_RUN, "--corruptions=snow"], "found 'snow'", id="no corruption"),
+        pytest.param(
+            [_EXPORT, "--corruptions=fog", "--severities=9"], "found '9'", id="no severity"
+        ),
         pytest.param([_RUN, "--eval_subset=-1"], "--eval_subset", id="a subset below nothing"),
     ],
 )

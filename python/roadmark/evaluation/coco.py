@@ -6,6 +6,7 @@ boxes are compared in pixels of the original picture, the size of an object is t
 metric that no object bears on is -1 there and NaN here.
 """
 
+import collections
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -137,15 +138,21 @@ class CocoEvaluator:
 
     def _add_truth(self, image_id: int, truth: GroundTruth) -> None:
         masks = _encoded(truth.masks, len(truth.boxes), MASKS in self._iou_types)
-        rows = zip(truth.boxes, truth.classes, truth.is_crowd, masks, strict=True)
-        for box, class_id, crowd, mask in rows:
+        columns = (
+            _corners_and_sizes(truth.boxes),
+            _areas(truth.boxes),
+            truth.classes.tolist(),
+            truth.is_crowd.tolist(),
+            masks,
+        )
+        for box, area, class_id, crowd, mask in zip(*columns, strict=True):
             self._truth.append(
                 {
                     "id": len(self._truth) + 1,
                     "image_id": image_id,
-                    "category_id": int(class_id),
-                    "bbox": _corner_and_size(box),
-                    "area": float((box[2] - box[0]) * (box[3] - box[1])),
+                    "category_id": class_id,
+                    "bbox": box,
+                    "area": area,
                     "iscrowd": int(crowd),
                     **({} if mask is None else {"segmentation": mask}),
                 }
@@ -172,14 +179,15 @@ class CocoEvaluator:
 
     def _per_class(self, precision: np.ndarray, recall: np.ndarray) -> dict[str, dict[str, float]]:
         rows = {}
+        objects = collections.Counter(
+            row["category_id"] for row in self._truth if not row["iscrowd"]
+        )
         for index, (class_id, name) in enumerate(sorted(self._categories.items())):
             rows[name] = {
                 "AP": _mean(precision[:, :, index, 0, -1]),
                 "AP50": _mean(precision[_IOU_50, :, index, 0, -1]),
                 "AR100": _mean(recall[:, index, 0, -1]),
-                "objects": sum(
-                    row["category_id"] == class_id and not row["iscrowd"] for row in self._truth
-                ),
+                "objects": objects[class_id],
             }
         return rows
 
@@ -231,16 +239,22 @@ def _detections(image_id: int, found: Detections, kind: str) -> list[dict[str, A
     if kind == MASKS:
         key, values = "segmentation", _encoded(found.masks, len(found), required=True)
     else:
-        key, values = "bbox", [_corner_and_size(box) for box in found.boxes]
+        key, values = "bbox", _corners_and_sizes(found.boxes)
+    columns = (found.classes.tolist(), found.scores.tolist(), values)
     return [
-        {"image_id": image_id, "category_id": int(class_id), "score": float(score), key: value}
-        for class_id, score, value in zip(found.classes, found.scores, values, strict=True)
+        {"image_id": image_id, "category_id": class_id, "score": score, key: value}
+        for class_id, score, value in zip(*columns, strict=True)
     ]
 
 
-def _corner_and_size(box: np.ndarray) -> list[float]:
-    ymin, xmin, ymax, xmax = box
-    return [float(xmin), float(ymin), float(xmax - xmin), float(ymax - ymin)]
+def _corners_and_sizes(boxes: np.ndarray) -> list[list[float]]:
+    """COCO's `[x, y, width, height]` of each box."""
+    corners = boxes[:, [1, 0]]
+    return np.hstack([corners, boxes[:, [3, 2]] - corners]).tolist()
+
+
+def _areas(boxes: np.ndarray) -> list[float]:
+    return ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).tolist()
 
 
 def _encoded(masks: np.ndarray | None, count: int, required: bool) -> list[Any]:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from roadmark import atomic
 from roadmark.evaluation.analysis import Analysis
 from roadmark.evaluation.coco import BOXES, MASKS, CocoMetrics
+from roadmark.evaluation.corruption import Robustness
 
 _TITLES = {BOXES: "boxes", MASKS: "masks"}
 # As object_detection/metrics/coco_tools.py names them, so that charts of both line up.
@@ -66,6 +67,7 @@ class Evaluation:
         metrics: See `CocoMetrics`.
         losses: Mean over the pictures of each validation loss, by name; empty for an export.
         cost: What the model takes; nothing is known of a file of detections.
+        robustness: Metrics on the same pictures made worse, where that was asked for.
     """
 
     model: str
@@ -74,6 +76,7 @@ class Evaluation:
     metrics: CocoMetrics
     losses: Mapping[str, float]
     cost: Cost = Cost()
+    robustness: Sequence[Robustness] = ()
 
 
 def title(evaluation: Evaluation) -> str:
@@ -96,6 +99,8 @@ def print_tables(evaluation: Evaluation, console: Console | None = None) -> None
         console.print(_class_table(_TITLES[kind], rows))
     if evaluation.losses:
         console.print(_loss_table(evaluation.losses))
+    if evaluation.robustness:
+        console.print(_robustness_table(evaluation))
 
 
 def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
@@ -182,6 +187,19 @@ def _loss_table(losses: Mapping[str, float]) -> Table:
     table.add_column("mean", justify="right")
     for name, value in losses.items():
         table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def _robustness_table(evaluation: Evaluation) -> Table:
+    table = Table(title="pictures made worse", title_justify="left")
+    table.add_column("corruption")
+    for column in ("severity", "mAP", "AP50"):
+        table.add_column(column, justify="right")
+    clean = evaluation.metrics.summary[BOXES]
+    table.add_row("none", "0", _shown(clean["mAP"]), _shown(clean["AP50"]))
+    for one in evaluation.robustness:
+        kind, severity = one.corruption.kind, str(one.corruption.severity)
+        table.add_row(kind, severity, _shown(one.mAP), _shown(one.AP50))
     return table
 
 

@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from roadmark.evaluation import analysis, evaluation
 from roadmark.evaluation.coco import CocoMetrics
+from roadmark.evaluation.corruption import Corruption, Robustness
 from roadmark.evaluation.evaluation import Evaluation
 from roadmark.testing.marked_and_found import BOX, FAR, NAMES, picture
 
@@ -19,6 +20,7 @@ EXAMPLE = Evaluation(
     step=400,
     metrics=CocoMetrics(3, 7, {"bbox": SUMMARY, "segm": SUMMARY}, {"bbox": PER_CLASS}),
     losses={"total_loss": 1.5},
+    robustness=[Robustness(Corruption("fog", 3), 0.125, 0.25)],
 )
 
 
@@ -28,6 +30,9 @@ def test_json_holds_everything_and_null_for_undefined_metrics(tmp_path):
     found = json.loads(path.read_text())
     assert found["step"] == 400
     assert found["losses"] == {"total_loss": 1.5}
+    assert found["robustness"] == [
+        {"corruption": {"kind": "fog", "severity": 3}, "mAP": 0.125, "AP50": 0.25}
+    ]
     assert found["metrics"]["summary"]["segm"]["mAP"] == 0.25
     assert found["metrics"]["summary"]["bbox"]["AP_small"] is None
     assert found["metrics"]["per_class"]["bbox"]["vehicle"]["objects"] == 7

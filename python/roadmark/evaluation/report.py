@@ -10,8 +10,9 @@ from roadmark import atomic
 from roadmark.evaluation import charts, evaluation, mistake_pictures, page
 from roadmark.evaluation.analysis import Analysis, Mistake
 from roadmark.evaluation.bootstrap import Interval
-from roadmark.evaluation.charts import Bar, Series
+from roadmark.evaluation.charts import Axes, Bar, Series
 from roadmark.evaluation.coco import BOXES
+from roadmark.evaluation.corruption import SEVERITIES
 from roadmark.evaluation.evaluation import Evaluation
 from roadmark.evaluation.matching import Picture
 from roadmark.evaluation.records import Selection
@@ -48,6 +49,7 @@ def write(
         _confusion(analysis),
         _where(analysis),
         _calibration(analysis),
+        *_robustness(found),
         _sheet(
             "False positives",
             "Detections that no object of their class is at (IoU 0.5), the highest score first.",
@@ -250,6 +252,31 @@ def _calibration(analysis: Analysis) -> str:
         + page.boxed(page.table(["score", "detections", "mean score", "precision"], rows))
         + "</div>"
     )
+
+
+def _robustness(found: Evaluation) -> list[str]:
+    if not found.robustness:
+        return []
+    clean = found.metrics.summary[BOXES]
+    rows = [["none", "0", page.number(clean["mAP"]), page.number(clean["AP50"]), ""]]
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for one in found.robustness:
+        kind, severity = one.corruption.kind, one.corruption.severity
+        lines.setdefault(kind, [(0.0, clean["AP50"])]).append((float(severity), one.AP50))
+        left = f"{one.AP50 / clean['AP50']:.0%}" if clean["AP50"] > 0 else "–"
+        rows.append([kind, str(severity), page.number(one.mAP), page.number(one.AP50), left])
+    series = [Series(kind, sorted(points)) for kind, points in lines.items()]
+    axes = Axes((0.0, float(max(SEVERITIES))), charts.fitting(series).y)
+    chart = charts.lines("AP50 over severity", "severity", "AP50", series, dots=True, axes=axes)
+    return [
+        "<h2>What bad pictures cost</h2>"
+        "<p>The same pictures, made worse; 0 is as they are. Severity 1 is the mildest and 5 the "
+        "harshest fog, rain, night and blur that training can augment with; JPEG qualities are "
+        "those of ImageNet-C.</p>"
+        f'<div class="charts">{page.boxed(chart)}'
+        + page.boxed(page.table(["corruption", "severity", "mAP", "AP50", "of AP50 left"], rows))
+        + "</div>"
+    ]
 
 
 def _sheet(

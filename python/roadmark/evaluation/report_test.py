@@ -11,6 +11,7 @@ import pytest
 from roadmark.data import example
 from roadmark.detections import Detections
 from roadmark.evaluation import analysis, mistake_pictures, records, report
+from roadmark.evaluation.corruption import Corruption, Robustness
 from roadmark.evaluation.evaluation import Evaluation
 from roadmark.evaluation.recording import Recording
 from roadmark.evaluation.results import Results
@@ -51,7 +52,8 @@ def written(tmp_path_factory):
     )
     per_class = dict(zip(NAMES.values(), result.metrics.per_class["bbox"].values(), strict=True))
     metrics = dataclasses.replace(result.metrics, per_class={"bbox": per_class})
-    result = dataclasses.replace(result, metrics=metrics)
+    worse = Robustness(Corruption("jpeg", 5), 0.123, 0.25)
+    result = dataclasses.replace(result, metrics=metrics, robustness=[worse])
     found = analysis.analyse(recorded.pictures, NAMES, resamples=5)
     report.write(result, found, recorded.pictures, selection, folder / "report.html")
     return (folder / "report.html").read_text(encoding="utf-8"), found
@@ -96,6 +98,13 @@ def test_names_are_shown_as_they_are(written):
 )
 def test_sections(written, heading):
     assert f"<h2>{heading}</h2>" in written[0]
+
+
+def test_robustness_is_shown_where_it_was_measured(written):
+    assert "What bad pictures cost" in written[0]
+    page = Page(written[0])
+    assert "AP50 over severity" in page.text
+    assert "jpeg50.1230.250" in page.text
 
 
 def test_numbers_are_the_analysis(written):

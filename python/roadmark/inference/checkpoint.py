@@ -1,12 +1,13 @@
 """Evaluation of a trained model's checkpoints: COCO metrics and validation losses."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from roadmark.detections import Detections
-from roadmark.evaluation import records
+from roadmark.evaluation import corruption, records
+from roadmark.evaluation.corruption import Corruption
 from roadmark.evaluation.evaluation import Cost, Evaluation
 from roadmark.evaluation.records import OnPicture, Selection
 from roadmark.odapi import checkpoints, pipeline_config
@@ -15,7 +16,10 @@ from roadmark.odapi.trained_model import TrainedModel
 
 
 def evaluate(
-    model: TrainedModel, selection: Selection, on_picture: OnPicture | None = None
+    model: TrainedModel,
+    selection: Selection,
+    on_picture: OnPicture | None = None,
+    corruptions: Sequence[Corruption] = (),
 ) -> Evaluation:
     """Evaluates a checkpoint on records, as the OD API's own evaluation does.
 
@@ -23,13 +27,17 @@ def evaluate(
         model: As `trained_model.find` gives it.
         selection: As `records.select` gives it.
         on_picture: Sees every picture.
+        corruptions: Ways to make the pictures worse and evaluate them again.
 
     Raises:
         UserError: The checkpoint is of another model, or as `records.evaluate`.
     """
     evaluator = CheckpointEvaluator(model.config, model.label_map)
     found = evaluator.evaluate(model.checkpoint, selection, on_picture)
-    return dataclasses.replace(found, cost=evaluator.cost(selection))
+    robustness = corruption.measure(
+        corruptions, selection, lambda worse: evaluator.evaluate(model.checkpoint, worse).metrics
+    )
+    return dataclasses.replace(found, cost=evaluator.cost(selection), robustness=robustness)
 
 
 class CheckpointEvaluator:

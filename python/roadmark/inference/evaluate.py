@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from roadmark.detections import Detections
-from roadmark.evaluation import records
+from roadmark.evaluation import corruption, records
+from roadmark.evaluation.coco import CocoMetrics
+from roadmark.evaluation.corruption import Corruption
 from roadmark.evaluation.evaluation import Cost, Evaluation
-from roadmark.evaluation.records import OnPicture, Selection
+from roadmark.evaluation.records import Detect, OnPicture, Selection
 from roadmark.inference.detector import ANCHORS_FILE, Detector
 from roadmark.inference.engine import RAW_FOLDER
 from roadmark.odapi import label_map
@@ -25,6 +27,7 @@ def evaluate(
     detector: Detector,
     selection: Selection,
     on_picture: OnPicture | None = None,
+    corruptions: Sequence[Corruption] = (),
 ) -> Evaluation:
     """Evaluates an exported model on records.
 
@@ -33,15 +36,20 @@ def evaluate(
         detector: Loaded from it.
         selection: As `records.select` gives it.
         on_picture: Sees every picture.
+        corruptions: Ways to make the pictures worse and evaluate them again.
 
     Raises:
         UserError: As `records.evaluate`.
     """
     with_masks = any(output.name == MASK_LOGITS for output in detector.manifest.outputs)
-    timed = _Timed(detector)
-    detections = records.detect_all(selection, timed.detect, _BATCH_SIZE)
     names = label_map.load(Path(folder) / LABEL_MAP_FILE)
-    metrics = records.evaluate(selection, detections, names, with_masks, on_picture)
+
+    def metrics_on(part: Selection, detect: Detect, seen_by: OnPicture | None) -> CocoMetrics:
+        detections = records.detect_all(part, detect, _BATCH_SIZE)
+        return records.evaluate(part, detections, names, with_masks, seen_by)
+
+    timed = _Timed(detector)
+    metrics = metrics_on(selection, timed.detect, on_picture)
     return Evaluation(
         model=str(folder),
         records=selection.source,
@@ -53,6 +61,9 @@ def evaluate(
             ms_per_image=timed.ms_per_image(),
             timed=f"export with pre- and post-processing, {detector.engine}, batches of "
             f"{_BATCH_SIZE}",
+        ),
+        robustness=corruption.measure(
+            corruptions, selection, lambda worse: metrics_on(worse, detector.detect, None)
         ),
     )
 
