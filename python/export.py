@@ -31,7 +31,7 @@ _CHECKPOINT = flags.DEFINE_string(
 _LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the run's own.")
 _OUT = flags.DEFINE_string("out", None, "Folder to write. Default: <model_dir>/export.")
 _FORMAT = flags.DEFINE_list(
-    "format", ["saved_model"], "saved_model, onnx and openvino, with commas between them."
+    "format", ["saved_model"], "saved_model, onnx, openvino, triton, with commas between them."
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 0, "The only one that onnx and openvino take; 0 for any.", 0

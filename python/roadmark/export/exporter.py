@@ -7,6 +7,7 @@ anchors.npy       its anchors (one-stage models)
 label_map.pbtxt   class names
 pipeline.config   the config of the model
 onnx/, openvino/  the network alone in these formats, where asked for
+triton/           a model repository with the ONNX, where asked for
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ import numpy as np
 from roadmark import atomic, manifest, progress
 from roadmark.data import synthetic
 from roadmark.errors import UserError
-from roadmark.export import agreement, conversion, quantisation
+from roadmark.export import agreement, conversion, quantisation, triton
 from roadmark.export.agreement import STOCK_FOLDER, Agreement
 from roadmark.export.conversion import Conversion
 from roadmark.export.quantisation import Plan, Quantised
@@ -33,7 +34,8 @@ from roadmark.odapi import checkpoints
 from roadmark.odapi.trained_model import TrainedModel
 
 ONNX = "onnx"
-FORMATS = ("saved_model", ONNX, OPENVINO)
+TRITON = "triton"
+FORMATS = ("saved_model", ONNX, OPENVINO, TRITON)
 _ONNX_FILE = "onnx/model.onnx"
 _OPENVINO_FILE = "openvino/model.xml"
 _INT8_FILE = "openvino/model_int8.xml"
@@ -76,7 +78,8 @@ def export(
     Args:
         model: As `trained_model.find` gives it.
         out: The folder; an earlier export there is replaced.
-        formats: Of `FORMATS`, those to write besides the SavedModels, which are always there.
+        formats: Of `FORMATS`, those to write besides the SavedModels, which are always there;
+            `triton` brings `onnx` with it.
         batch_size: The only one that these formats take; 0 for any.
         int8: Adds OpenVINO's file in int8, made like this; needs its format.
 
@@ -85,6 +88,7 @@ def export(
             the config needs what cannot be exported, or the formats do not agree.
     """
     out = Path(out)
+    formats = {*formats, ONNX} if TRITON in formats else formats
     _refuse_to_replace(out, model)
     with progress.track("exporting", 7, "parts") as meter, atomic.atomic_folder(out) as folder:
         description = _write(model, folder, meter)
@@ -105,6 +109,8 @@ def export(
                 raise _disagrees(model, f"{stamp.path} and the raw SavedModel disagree", agreed)
         listed = (*description.engines, *itertools.compress(stamps, works))
         description = dataclasses.replace(description, engines=listed)
+        if TRITON in formats:
+            triton.write(folder / TRITON, folder / _ONNX_FILE, description, batch_size)
         manifest.write(folder, description)
         meter.advance(note="tried " + " and ".join(engines))
         quantised = None
