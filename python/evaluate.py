@@ -34,7 +34,7 @@ _DETECTIONS = flags.DEFINE_string(
 )
 _ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
-_PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, or auto for fp32.")
+_PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, int8, or auto for fp32.")
 _EVAL_RECORDS = flags.DEFINE_string(
     "eval_records", None, "Glob of TFRecords. Default: what the config names."
 )

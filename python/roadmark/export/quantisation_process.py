@@ -24,7 +24,7 @@ from roadmark.errors import UserError
 from roadmark.evaluation import records
 from roadmark.evaluation.coco import BOXES
 from roadmark.evaluation.records import Selection
-from roadmark.inference import evaluate
+from roadmark.inference import evaluate, fixed_batch
 from roadmark.inference.detector import Detector
 from roadmark.inference.engine import OPENVINO
 from roadmark.inference.openvino_engine import OpenVinoEngine
@@ -59,7 +59,7 @@ def _quantise(options: argparse.Namespace) -> dict[str, Any]:
     measured: list[float] = []
 
     def mean_average_precision(compiled: ov.CompiledModel, _: object) -> tuple[float, None]:
-        engine = OpenVinoEngine(compiled, "int8", None)
+        engine = OpenVinoEngine(compiled, "int8", detector.engine.batch_size)
         judged = Detector(description, engine, detector.anchors)
         result = evaluate.evaluate(options.folder, judged, selection)
         measured.append(float(result.metrics.summary[BOXES]["mAP"]))
@@ -87,7 +87,8 @@ def _batches(detector: Detector, selection: Selection) -> Iterator[dict[str, np.
     """The network's input of each picture, by the very pre-processing of inference."""
     for where, record in selection.records():
         picture = records.picture(example.parse(record, where), where)
-        yield detector.preprocess([picture]).arrays
+        arrays = detector.preprocess([picture]).arrays
+        yield from fixed_batch.split(arrays, detector.engine.batch_size)
 
 
 def _refuse_one_class(selection: Selection, known: int) -> None:
