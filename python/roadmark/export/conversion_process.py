@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--openvino", type=Path)
     parser.add_argument("--batch_size", type=int, default=0)
     options = parser.parse_args(arguments)
-    model = _from_saved_model(options.raw)
+    model = from_saved_model(options.raw)
     if options.batch_size:
         fix_batch(model, options.batch_size)
     model, sites = optimise(model)
@@ -55,7 +55,8 @@ def optimise(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, int]]:
     return model, sites
 
 
-def _from_saved_model(raw: Path) -> onnx.ModelProto:
+def from_saved_model(raw: Path) -> onnx.ModelProto:
+    """What tf2onnx makes of a SavedModel."""
     from tf2onnx import convert
 
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ import onnx
 from roadmark.export.surgery import detours, transposes, upsampling, weighted_sums
 from roadmark.export.surgery.graph import Graph
 
-_STEPS = {
+STEPS = {
     "upsamplings": upsampling.apply,
     "weighted sums": weighted_sums.apply,
     "detours": detours.apply,
@@ -23,4 +23,4 @@ def apply(model: onnx.ModelProto) -> dict[str, int]:
         At how many sites each step was applied.
     """
     graph = Graph(model)
-    return {name: step(graph) for name, step in _STEPS.items()}
+    return {name: step(graph) for name, step in STEPS.items()}
