@@ -90,7 +90,8 @@ def export(
     out = Path(out)
     formats = {*formats, ONNX} if TRITON in formats else formats
     _refuse_to_replace(out, model)
-    with progress.track("exporting", 7, "parts") as meter, atomic.atomic_folder(out) as folder:
+    parts = 7 if int8 is None else 8
+    with progress.track("exporting", parts, "parts") as meter, atomic.atomic_folder(out) as folder:
         description = _write(model, folder, meter)
         scenes = [synthetic.render_scene(0, index).image for index in range(_CHECKED_SCENES)]
         found = agreement.measure(folder, scenes)
@@ -117,6 +118,7 @@ def export(
         if int8 is not None:
             description, quantised = _add_int8(folder, description, int8, batch_size)
             manifest.write(folder, description)
+            meter.advance(note="quantised")
     return Exported(out, description, found, engines, made, quantised)
 
 
