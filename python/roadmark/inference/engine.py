@@ -147,16 +147,17 @@ def stamp_of(description: Manifest, engine: str, precision: str) -> EngineStamp:
         if (stamp.engine, stamp.precision) == (engine, wanted):
             return stamp
     found = ", ".join(f"{stamp.engine} {stamp.precision}" for stamp in description.engines)
-    raise UserError(
-        "--engine",
-        f"found {engine} in {wanted}, the export holds {found}",
-        f"export again with {_how_to_export(engine, wanted)}, or choose another",
-    )
+    problem = f"found {engine} in {wanted}, the export holds {found}"
+    raise UserError("--engine", problem, _cure(description, engine, wanted))
 
 
-def _how_to_export(engine: str, precision: str) -> str:
-    suffix = f" --precision={precision}" if precision == "int8" else ""
-    return f"--format={_FORMATS[engine]}{suffix}"
+def _cure(description: Manifest, engine: str, precision: str) -> str:
+    has_other = any(stamp.engine == engine for stamp in description.engines)
+    if (engine, precision) == (OPENVINO, "int8"):
+        return "export again with --format=openvino --precision=int8, or choose another precision"
+    if has_other or precision != "fp32":
+        return "choose another precision or engine"
+    return f"export again with --format={_FORMATS[engine]}, or choose another engine"
 
 
 def batch_size(stamp: EngineStamp) -> int | None:

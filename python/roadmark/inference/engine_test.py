@@ -1,7 +1,17 @@
+from types import SimpleNamespace
+
 import pytest
 
 from roadmark.errors import UserError
 from roadmark.inference import engine
+from roadmark.manifest import EngineStamp
+
+HELD = SimpleNamespace(
+    engines=(
+        EngineStamp("tensorflow", "raw", "fp32", {}),
+        EngineStamp("onnxruntime", "onnx/model.onnx", "fp32", {"batch": "4"}),
+    )
+)
 
 
 @pytest.mark.parametrize(
@@ -16,3 +26,23 @@ from roadmark.inference import engine
 def test_unknown_choice_is_refused_before_anything_is_loaded(tmp_path, choice, flag):
     with pytest.raises(UserError, match=f"^{flag}: found '{next(iter(choice.values()))}'"):
         engine.load(tmp_path, description=None, **choice)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "cure"),
+    [
+        ("openvino", "auto", "export again with --format=openvino, or choose another engine"),
+        ("openvino", "int8", "export again with --format=openvino --precision=int8, or choose "),
+        ("onnxruntime", "bf16", "choose another precision or engine"),
+    ],
+)
+def test_a_file_that_the_export_lacks_is_named_with_a_cure(name, precision, cure):
+    with pytest.raises(UserError) as caught:
+        engine.stamp_of(HELD, name, precision)
+    assert "the export holds tensorflow fp32, onnxruntime fp32; " in str(caught.value)
+    assert caught.value.cure.startswith(cure)
+
+
+def test_a_file_says_its_batch_size():
+    sizes = [engine.batch_size(engine.stamp_of(HELD, one.engine, "auto")) for one in HELD.engines]
+    assert sizes == [None, 4]
