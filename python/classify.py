@@ -5,6 +5,7 @@
     bazel run //python:classify -- export --model=runs/classify/cars_resnet50
     bazel run //python:classify -- predict --model=RUN_OR_EXPORT --images=FOLDER_OR_PICTURE
     bazel run //python:classify -- tree --runs=runs/classify
+    bazel run //python:classify -- train --again=runs/classify/exp_003 --model_dir=runs/classify/x
 
 The class set comes from //python:prepare, with backgrounds cut away from //python:crop. train
 goes on with an interrupted run when the same command is given again. docs/classify.md tells the
@@ -29,6 +30,9 @@ _SEED = flags.DEFINE_integer("seed", None, "train: in place of the config's.", l
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "train: run to begin from, in place of the config's model.weights."
 )
+_AGAIN = flags.DEFINE_string(
+    "again", None, "train: run to repeat, with its config, seed, class set and weights."
+)
 _DATA = flags.DEFINE_string("data", None, "Class set, in place of the config's or the run's.")
 _MODEL = flags.DEFINE_string("model", None, "A run, or for evaluate and predict an export of one.")
 _SPLIT = flags.DEFINE_enum("split", class_set.VAL, list(class_set.SPLITS), "evaluate: the part.")
@@ -43,6 +47,9 @@ def main(command: str) -> int:
 
 
 def _train() -> int:
+    if _AGAIN.value:
+        folder = Path(_given(_MODEL_DIR, "a new run folder"))
+        return _run(training.again(Path(_AGAIN.value), folder))
     options = training.Options(
         config=Path(_given(_CONFIG, "a config such as configs/cars_small.yml")),
         model_dir=Path(_MODEL_DIR.value) if _MODEL_DIR.value else None,
@@ -51,6 +58,10 @@ def _train() -> int:
         class_set=_DATA.value,
         weights=_WEIGHTS.value,
     )
+    return _run(options)
+
+
+def _run(options: training.Options) -> int:
     result = training.train(options)
     if result.best:
         print(

@@ -21,10 +21,7 @@ TENSORBOARD = "tensorboard"
 LAST, BEST = "last", "best"
 STATE = "state.json"
 RUNS = locations.RUNS / "classify"
-AGAIN = (
-    "bazel run //python:classify -- train --config=RUN/config.yml --model_dir=NEW, with the seed, "
-    "class_set and weights of RUN/experiment.json as --seed, --data and --weights"
-)
+AGAIN = "bazel run //python:classify -- train --again=RUN --model_dir=NEW"
 
 
 def default_folder(config: str | Path) -> Path:

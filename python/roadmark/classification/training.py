@@ -128,6 +128,32 @@ def train(options: Options) -> Result:
     return Session(settings, classes, folder, state).run()
 
 
+def again(run: Path, model_dir: Path) -> Options:
+    """What to train to repeat a run in another folder.
+
+    Args:
+        run: The run folder.
+        model_dir: The new one.
+
+    Raises:
+        UserError: There is no such run, or its class set is no longer the same.
+    """
+    before = runs.load(run)
+    if model_dir.resolve() == run.resolve():
+        raise UserError("--model_dir", f"found {model_dir}, the run itself", "name a new folder")
+    version = class_set.load(before.class_set).data_version
+    if version != before.data_version:
+        raise UserError(
+            before.class_set,
+            f"found data version {version[:12]}, but {before.name} was trained on "
+            f"{before.data_version[:12]}",
+            "prepare that set again",
+        )
+    return Options(
+        run / runs.CONFIG, model_dir, False, before.seed, before.class_set, before.weights
+    )
+
+
 def verify_pictures(classes: ClassSet) -> None:
     """Raises UserError when a picture is not there or not the one that the index names."""
     for entry in classes.entries:

@@ -87,6 +87,25 @@ def test_a_run_goes_on_only_as_it_began(trained, change, says):
     assert says in _refused(trained / "c.yml", trained / "parent", **change)
 
 
+def test_a_run_is_repeated_with_all_that_it_began_with(tmp_path):
+    folder = small_class_sets.write(tmp_path / "cars")
+    run = runs.Experiment(
+        tmp_path / "run", None, "runs/x", "c", class_set.load(folder).data_version, str(folder),
+        ("make 0", "make 1"), 7, {}, {},
+    )  # fmt: skip
+    run.folder.mkdir()
+    run.save()
+    options = training.again(run.folder, tmp_path / "new")
+    assert options == Options(
+        run.folder / runs.CONFIG, tmp_path / "new", False, 7, str(folder), "runs/x"
+    )
+    with pytest.raises(UserError, match="the run itself"):
+        training.again(run.folder, run.folder)
+    small_class_sets.write(folder, classes=3)
+    with pytest.raises(UserError, match=r"found data version .* was trained on"):
+        training.again(run.folder, tmp_path / "new")
+
+
 def test_importing_it_and_failing_needs_no_keras():
     code = (
         "import sys; from roadmark.classification import training, cropping, runs; "
