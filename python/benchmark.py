@@ -71,7 +71,7 @@ def main(suite: str) -> int:
         if flag.value:
             atomic.write_text(flag.value, text)
             console.print(f"{flag.name}: {flag.value}")
-    return 0
+    return 1 if found.failures else 0
 
 
 def _number(text: str) -> int:

@@ -86,6 +86,11 @@ class Contender:
         """Versions of distributions in its environment."""
         return self._ask("versions", packages=packages)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has died."""
+        return self._process.poll() is not None
+
     def close(self) -> None:
         """Ends the process."""
         with contextlib.suppress(BrokenPipeError):
@@ -126,7 +131,7 @@ class Contenders:
         self._running: dict[tuple[str, bool, int], Contender] = {}
 
     def get(self, function: str, is_foreign: bool, threads: int) -> Contender:
-        """The process for a function.
+        """The process for a function; a new one where the last has died.
 
         Args:
             function: `module:function`.
@@ -134,6 +139,8 @@ class Contenders:
             threads: How many it may use.
         """
         key = (function.split(":")[0], is_foreign, threads)
+        if key in self._running and self._running[key].has_ended:
+            self._running.pop(key).close()
         if key not in self._running:
             interpreter = self._peers_python if is_foreign else None
             self._running[key] = Contender(interpreter, threads)

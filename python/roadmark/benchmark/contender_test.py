@@ -66,6 +66,15 @@ def test_processes_are_shared_by_module_and_threads():
         assert running.get(DECODING, is_foreign=True, threads=1) is not first
 
 
+def test_a_process_that_died_is_replaced():
+    with contenders(Path(sys.executable)) as running:
+        first = running.get(DECODING, is_foreign=False, threads=1)
+        first.close()
+        second = running.get(DECODING, is_foreign=False, threads=1)
+        assert second is not first
+        assert not second.has_ended
+
+
 def test_without_the_peers_environment_nothing_is_measured(tmp_path):
     with (
         pytest.raises(UserError, match=r"peers is not here; run it by: \./bazelw run"),

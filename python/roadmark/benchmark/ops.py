@@ -39,7 +39,6 @@ def run(options: Options) -> Report:
     Raises:
         UserError: The peers' environment is not there, or more threads than processors are asked
             for.
-        RuntimeError: A contender failed; names it.
     """
     load = computer.load_average()
     with contenders(options.peers_python) as running:
@@ -49,9 +48,9 @@ def run(options: Options) -> Report:
         threads = list(options.threads)
         bandwidth = computer.measure_bandwidth(running, threads)
         chosen = suite.selected(operations(options.configs), options.only)
-        rows = suite.run("ops", chosen, options, running, bandwidth)
+        rows, failures = suite.run("ops", chosen, options, running, bandwidth)
         machine = computer.describe(load, _versions(running, options.threads[0]), bandwidth)
-    return Report(machine, tuple(rows))
+    return Report(machine, tuple(rows), tuple(failures))
 
 
 def operations(configs: Path) -> list[Operation]:

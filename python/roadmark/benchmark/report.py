@@ -65,22 +65,28 @@ class Report:
     Attributes:
         machine: Where, when and with which versions.
         rows: The figures.
+        failures: A line for each row that could not be measured.
     """
 
     machine: dict[str, Any]
     rows: tuple[Row, ...]
+    failures: tuple[str, ...] = ()
 
 
 def verdict(report: Report) -> str:
-    """One line: how many of the promised ratios are reached."""
+    """One line: how many of the promised ratios are reached, and how many rows failed."""
     promised = [row for row in report.rows if row.target is not None]
-    return f"{sum(row.meets_target for row in promised)} of {len(promised)} targets reached"
+    reached = f"{sum(row.meets_target for row in promised)} of {len(promised)} targets reached"
+    return f"{reached}; {len(report.failures)} rows FAILED" if report.failures else reached
 
 
 def to_json(report: Report) -> str:
     """`{"machine": …, "rows": […]}`, each row with its ratio; NaN and infinity are refused."""
     rows = [{**dataclasses.asdict(row), "ratio": row.ratio} for row in report.rows]
-    return json.dumps({"machine": report.machine, "rows": rows}, indent=1, allow_nan=False) + "\n"
+    found = {"machine": report.machine, "rows": rows}
+    if report.failures:
+        found["failures"] = list(report.failures)
+    return json.dumps(found, indent=1, allow_nan=False) + "\n"
 
 
 def to_table(report: Report) -> Table:
@@ -109,6 +115,7 @@ def to_markdown(report: Report, command: str) -> str:
         "`ratio` is theirs over ours, so above 1 we are faster. The floor is what this machine "
         "cannot be faster than, as said below.",
         _markdown_table(report.rows),
+        "\n".join(f"- FAILED: {failure}" for failure in report.failures),
         _notes(report.rows),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -81,6 +81,14 @@ def test_the_table_says_what_was_missed():
     assert report.verdict(found) == "1 of 2 targets reached"
 
 
+def test_rows_that_failed_are_told_everywhere():
+    found = dataclasses.replace(of(ROW), failures=("NMS, 9 boxes, OpenCV: no such module",))
+    assert report.verdict(found) == "1 of 1 targets reached; 1 rows FAILED"
+    assert json.loads(report.to_json(found))["failures"] == list(found.failures)
+    page = report.to_markdown(found, "bazel run it")
+    assert "- FAILED: NMS, 9 boxes, OpenCV: no such module\n" in page
+
+
 def test_markdown_holds_machine_command_figures_and_what_was_counted():
     page = report.to_markdown(of(ROW, dataclasses.replace(ROW, threads=1)), "bazel run it")
     assert page.startswith("# Benchmark: ops\n")

@@ -96,8 +96,10 @@ def run(
     options: Options,
     running: Contenders,
     bandwidth: Bandwidth,
-) -> list[Row]:
+) -> tuple[list[Row], list[str]]:
     """Compares and times every operation with every rival.
+
+    A row that fails does not end the run, which takes long.
 
     Args:
         suite: Name of the suite.
@@ -106,10 +108,10 @@ def run(
         running: Processes.
         bandwidth: Of this machine.
 
-    Raises:
-        RuntimeError: A contender failed; names it.
+    Returns:
+        The rows, and a line for each that failed.
     """
-    rows = []
+    rows, failures = [], []
     for operation in operations:
         with tempfile.TemporaryDirectory() as folder:
             for name, array in operation.inputs().items():
@@ -118,8 +120,14 @@ def run(
                 options.say(f"{operation.name}, {operation.size}, against {rival.peer}")
                 for threads in options.threads:
                     terms = _Terms(suite, operation, rival, threads, Path(folder))
-                    rows.append(_row(terms, options.effort, running, bandwidth))
-    return rows
+                    try:
+                        rows.append(_row(terms, options.effort, running, bandwidth))
+                    except RuntimeError as error:
+                        failures.append(
+                            f"{operation.name}, {operation.size}, {rival.peer}: {error}"
+                        )
+                        options.say(f"FAILED: {failures[-1]}")
+    return rows, failures
 
 
 def selected(operations: list[Operation], only: tuple[str, ...]) -> list[Operation]:
@@ -171,5 +179,4 @@ def _prepare(side: Contender, function: str, terms: _Terms, further: Mapping[str
     try:
         side.prepare(function, terms.inputs, {**terms.operation.options, **further})
     except RuntimeError as error:
-        where = f"{terms.operation.name}, {terms.operation.size}, {terms.rival.peer}"
-        raise RuntimeError(f"{where}: {function}: {error}") from None
+        raise RuntimeError(f"{function}: {error}") from None

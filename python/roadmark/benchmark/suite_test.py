@@ -1,5 +1,6 @@
 """A suite of one operation, from inputs to rows: our box decoding against NumPy's."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -28,9 +29,8 @@ OPERATION = suite.Operation(
 )
 
 
-def test_rows_of_a_suite():
-    said = []
-    options = suite.Options(
+def options_that_say(said):
+    return suite.Options(
         effort=timing.Effort(rounds=2, least_rounds=1, sample_s=0.001, limit_s=1),
         threads=(1,),
         only=(),
@@ -39,15 +39,35 @@ def test_rows_of_a_suite():
         model=None,
         say=said.append,
     )
+
+
+def test_rows_of_a_suite():
+    said = []
+    options = options_that_say(said)
     bandwidth = computer.Bandwidth({1: {2**10: 4e9, 2**30: 2e9}})
     with contenders(options.peers_python) as running:
-        (row,) = suite.run("ops", [OPERATION], options, running, bandwidth)
+        (row,), failures = suite.run("ops", [OPERATION], options, running, bandwidth)
+    assert failures == []
     assert said == ["box decode, 76,725, against NumPy"]
     assert (row.suite, row.operation, row.threads, row.peer) == ("ops", "box decode", 1, "NumPy")
     assert row.ours > 0
     assert row.theirs > 0
     assert row.floor == 0.5, "a megabyte at 2 GB/s"
     assert float(row.agreement.split()[2]) < 1e-5
+
+
+def test_a_row_that_fails_does_not_end_the_run():
+    said = []
+    options = options_that_say(said)
+    unknown = dataclasses.replace(OPERATION.rivals[0], function=f"{CONTENDERS}.numpy_code:none")
+    broken = dataclasses.replace(OPERATION, rivals=(unknown, *OPERATION.rivals))
+    bandwidth = computer.Bandwidth({1: {2**30: 2e9}})
+    with contenders(options.peers_python) as running:
+        rows, failures = suite.run("ops", [broken], options, running, bandwidth)
+    assert len(rows) == 1
+    (failure,) = failures
+    assert failure.startswith(f"box decode, 76,725, NumPy: {CONTENDERS}.numpy_code:none: Attribute")
+    assert said[1] == f"FAILED: {failure}"
 
 
 def test_operations_are_chosen_by_a_part_of_their_name():
