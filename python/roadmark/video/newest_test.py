@@ -1,4 +1,5 @@
 import queue
+import socket
 import threading
 import time
 from fractions import Fraction
@@ -83,8 +84,8 @@ def send(clip, where, stop):
     """A clip by UDP in its own time and again and again, as a camera would."""
     begin, played = time.monotonic(), Fraction(0)
     with av.open(where, "w", format="mpegts") as target:
-        stream, source = None, av.open(str(clip))
-        stream = target.add_stream_from_template(source.streams.video[0])
+        with av.open(str(clip)) as source:
+            stream = target.add_stream_from_template(source.streams.video[0])
         while not stop.is_set():
             with av.open(str(clip)) as source:
                 video = source.streams.video[0]
@@ -104,7 +105,10 @@ def test_slow_model_on_a_live_source_sees_new_frames_and_counts_the_others(tmp_p
     clip = clips.make(
         tmp_path / "a.ts", frames=60, rate=Fraction(30), options={"g": "5", "bf": "0"}
     )
-    where, stop, seen = "udp://127.0.0.1:47213", threading.Event(), []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where, stop, seen = f"udp://127.0.0.1:{port}", threading.Event(), []
     sender = threading.Thread(target=send, args=(clip, f"{where}?pkt_size=1316", stop))
     sender.start()
 
