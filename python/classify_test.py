@@ -38,7 +38,7 @@ def test_the_whole_way_from_training_to_labels(tmp_path):
     """Train, evaluate, export, predict, tree: as a user types them."""
     small_class_sets.write(tmp_path / "cars")
     small_class_sets.write_config(
-        tmp_path / "c.yml", "cars", phases="[{epochs: 3, learning_rate: 0.003}]"
+        tmp_path / "c.yml", "cars", phases="[{epochs: 8, learning_rate: 0.003}]"
     )
 
     def run(*arguments) -> str:
@@ -57,7 +57,7 @@ def test_the_whole_way_from_training_to_labels(tmp_path):
     ).splitlines()
     assert len(said) == 8
     assert all(line.split(": ")[1].startswith(line.split("/")[2]) for line in said)
-    assert "c  val 1.0000, test 1.0000, 3 epochs" in run("tree")
+    assert "c  val 1.0000, test 1.0000, 8 epochs" in run("tree")
     (folder / "export" / "model.onnx").write_bytes(b"")
     said = _error(tmp_path, "predict", f"--model={folder}/export", "--images=cars/test")
     assert "model.onnx: altered since the export" in said

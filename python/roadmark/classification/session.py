@@ -128,6 +128,7 @@ class Session:
             initial_epoch=epoch,
             epochs=epoch + 1,
             verbose=0,
+            shuffle=False,
             class_weight=self._class_weights,
             callbacks=[_Steps(meter, interruption)],
         ).history
