@@ -170,3 +170,29 @@ def test_half_precision_gives_nearly_the_losses_of_float32(whole, tmp_path):
     for half in ("bf16", "fp16"):
         assert losses[half] == pytest.approx(losses["fp32"], rel=0.01)
         assert losses[half] != losses["fp32"]
+
+
+def test_gradients_are_clipped_to_the_config_s_norm(whole, tmp_path):
+    optimizer = "train_config.optimizer.momentum_optimizer"
+    options = dataclasses.replace(
+        whole,
+        model_dir=tmp_path,
+        steps=2,
+        checkpoint_every=1,
+        overrides=(
+            *tiny_runs.OVERRIDES,
+            f"{optimizer}.learning_rate.constant_learning_rate.learning_rate=0.5",
+            f"{optimizer}.momentum_optimizer_value=0",
+            "train_config.gradient_clipping_by_norm=0.01",
+        ),
+    )
+    loop.train(options)
+    rows = metrics.read(tmp_path / "metrics.csv")
+    assert float(rows[1]["gradient_norm"]) > 0.05, "told before clipping"
+    first, second = map(_weights, checkpoints.complete(tmp_path))
+    moved = [
+        second[name] - first[name] for name in first if "/moving_" not in name and first[name].ndim
+    ]
+    norm = np.sqrt(sum(float((change.astype(np.float64) ** 2).sum()) for change in moved))
+    # One step of plain gradient descent.
+    assert norm == pytest.approx(0.5 * 0.01, rel=0.02)
