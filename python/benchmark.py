@@ -2,6 +2,7 @@
 
     bazel run //python:benchmark -- ops
     bazel run //python:benchmark -- ops --quick --json=ops.json --markdown=ops.md
+    bazel run //python:benchmark -- video
     bazel run //python:benchmark -- video --model=runs/demo/export
 
 ops: the operations around a network (post-processing, NMS, pre-processing, target assignment, box
@@ -9,6 +10,8 @@ coding, drawing) against the OD API, TensorFlow, OpenCV, torchvision and supervi
 
 video: the pipeline of `infer` against what limits it (a sleeping engine, the processors), against
 ffmpeg, and against the tutorials' loop of OpenCV, stock SavedModel and the OD API's drawing.
+Without --model it makes an SSD MobileNet V2 FPNLite 640 and an EfficientDet-D0 with random weights,
+and keeps them under runs/bench.
 
 evaluate: COCO metrics of 5,000 pictures against pycocotools.
 
@@ -37,7 +40,7 @@ _MARKDOWN = flags.DEFINE_string("markdown", None, "File for a page like those in
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer samples.")
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads, each measured apart.")
 _ONLY = flags.DEFINE_list("only", [], "Only operations whose name contains one of these.")
-_MODEL = flags.DEFINE_string("model", None, "video: exported folder; the newest under runs/.")
+_MODEL = flags.DEFINE_string("model", None, "video: exported folder; else two are made.")
 _PEERS = flags.DEFINE_string(
     "peers_python", str(_PEERS_PYTHON), "Python of an environment made from peers.lock."
 )

@@ -27,7 +27,7 @@ class Options:
         only: Parts of operations' names; all when empty.
         peers_python: The interpreter of the peers' environment.
         configs: The folder with the pipeline configs.
-        model: An exported folder; None for the newest under runs/.
+        model: An exported folder; None for those that the suite makes.
         say: Takes a line about what is going on.
     """
 

@@ -1,5 +1,6 @@
 """The suite `video`: from a clip to an annotated one, beside what limits it and what others do."""
 
+import functools
 import json
 import shutil
 import statistics
@@ -8,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from roadmark import locations, manifest
-from roadmark.benchmark import computer, timing, video_clip
+from roadmark.benchmark import computer, timing, video_clip, video_models
 from roadmark.benchmark.contender import Contender, Contenders
 from roadmark.benchmark.contenders import ffmpeg
 from roadmark.benchmark.report import Report, Row
 from roadmark.benchmark.suite import Options
+from roadmark.benchmark.video_models import BenchmarkModel
 
 _CONTENDERS = "roadmark.benchmark.contenders"
 _OURS = f"{_CONTENDERS}.video"
@@ -35,10 +37,10 @@ def run(options: Options) -> Report:
     """Runs the suite.
 
     Args:
-        options: The user's. `model` is an exported folder, by default the newest under runs/.
+        options: The user's. `model` is an exported folder; when there is none, those of
+            `video_models.make` are measured.
 
     Raises:
-        UserError: There is no model.
         RuntimeError: A contender failed; names it.
     """
     load = computer.load_average()
@@ -70,7 +72,19 @@ class _Suite:
         _CACHE.mkdir(parents=True, exist_ok=True)
         options.say(f"the clip is kept in {_CACHE}")
         self._clip = video_clip.make(_CACHE, self._frames, _WIDTH, _HEIGHT)
-        self._model = options.model or locations.newest_export()
+        self._thresholds: dict[Path, float] = {}
+
+    @functools.cached_property
+    def _models(self) -> list[BenchmarkModel]:
+        given = self._options.model
+        if given is not None:
+            return video_models.given(given)
+        return video_models.make(_CACHE, self._options.configs, self.threads, self._options.say)
+
+    @property
+    def _model(self) -> Path:
+        """For what one model is enough."""
+        return self._models[0].folder
 
     def parts(self) -> tuple:
         """Name of each group of figures, and what measures it."""
@@ -132,31 +146,34 @@ class _Suite:
                 ours=seconds,
                 theirs=sum(alone.values()) / self.threads * self._frames,
                 target=0.9,
-                counted=f"{self._model}; {_ENCODER}; processor ms per frame, each alone: "
-                f"{spelled}. {_speed(ours)}",
+                counted=f"{_described(self._models[0])}; {_ENCODER}; processor ms per frame, "
+                f"each alone: {spelled}. {_speed(ours)}",
             )
         ]
 
     def _tutorial_loop(self) -> list[Row]:
-        names = {str(key): name for key, name in manifest.load(self._model).names().items()}
-        ours = self._annotating(self._model_options())
-        theirs = self._contender(_TUTORIAL, {**self._model_options(), "names": names})
+        return [self._beside_the_tutorial_loop(model) for model in self._models]
+
+    def _beside_the_tutorial_loop(self, model: BenchmarkModel) -> Row:
+        names = {str(key): name for key, name in manifest.load(model.folder).names().items()}
+        terms = self._model_options(model)
+        threshold = terms["score_threshold"]
+        ours = self._annotating(terms)
+        theirs = self._contender(_TUTORIAL, {**terms, "names": names})
         mine, others = ours.result()["boxes"], theirs.result()["boxes"]
         our_s, their_s = self._median([ours.seconds, theirs.seconds])
         same = int((mine == others).sum()) if len(mine) == len(others) else 0
-        return [
-            self._row(
-                operation="annotate, OpenVINO",
-                peer="tutorial loop",
-                ours=our_s,
-                theirs=their_s,
-                target=3.0,
-                counted=f"{self._model}; ours writes {_ENCODER}, OpenCV's wheels have only "
-                "MPEG-4 Part 2, which costs less; stock SavedModel one frame at a time",
-                agreement=f"{same} of {len(mine)} frames show as many boxes above "
-                f"{_SCORE_THRESHOLD}, {mine.sum()} and {others.sum()} altogether",
-            )
-        ]
+        return self._row(
+            operation=f"annotate, OpenVINO, {model.folder.parent.name}",
+            peer="tutorial loop",
+            ours=our_s,
+            theirs=their_s,
+            target=model.target,
+            counted=f"{_described(model)}; ours writes {_ENCODER}, OpenCV's wheels have only "
+            "MPEG-4 Part 2, which costs less; stock SavedModel one frame at a time",
+            agreement=f"{same} of {len(mine)} frames show as many boxes above "
+            f"{threshold:.4g}, {mine.sum()} and {others.sum()} altogether",
+        )
 
     def _first_frame(self) -> list[Row]:
         seconds = []
@@ -175,8 +192,8 @@ class _Suite:
                 ours=statistics.median(seconds),
                 theirs=3.0,
                 target=1.0,
-                counted=f"{self._model}; from after the imports until the encoder has the frame: "
-                "the model is loaded, compiled and warm",
+                counted=f"{_described(self._models[0])}; from after the imports until the encoder "
+                "has the frame: the model is loaded, compiled and warm",
                 unit="s",
             )
         ]
@@ -199,12 +216,21 @@ class _Suite:
             )
         ]
 
-    def _model_options(self) -> dict[str, Any]:
+    def _model_options(self, model: BenchmarkModel | None = None) -> dict[str, Any]:
+        model = model or self._models[0]
         return {
-            "model": str(self._model),
-            "score_threshold": _SCORE_THRESHOLD,
+            "model": str(model.folder),
+            "score_threshold": _SCORE_THRESHOLD if model.is_trained else self._threshold(model),
             "batch_size": _BATCH_SIZE,
         }
+
+    def _threshold(self, model: BenchmarkModel) -> float:
+        """A score above which some boxes are; those of random weights mean nothing."""
+        if model.folder not in self._thresholds:
+            options = {"model": str(model.folder), "boxes": _BOXES}
+            found = self._contender(f"{_OURS}:scoring", options).result()
+            self._thresholds[model.folder] = float(found["score"])
+        return self._thresholds[model.folder]
 
     def _annotating(self, options: Mapping[str, Any]) -> Contender:
         return self._contender(f"{_OURS}:annotating", {"batch_size": _BATCH_SIZE, **options})
@@ -258,6 +284,12 @@ class _Suite:
             counted=counted,
             agreement=agreement,
         )
+
+
+def _described(model: BenchmarkModel) -> str:
+    if model.is_trained:
+        return str(model.folder)
+    return f"{model.folder}, random weights, a threshold above which {_BOXES} boxes are at first"
 
 
 def _speed(ours: Contender) -> str:

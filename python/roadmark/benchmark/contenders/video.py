@@ -170,6 +170,21 @@ def starting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     return call, lambda found: found
 
 
+def scoring(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """The score between the box number `boxes` of the first frame and the next one."""
+    del arrays
+    detector = Detector.load(options["model"], threads=threads)
+    with VideoReader(options["clip"]) as reader:
+        picture = reader.first_frame.picture
+
+    def call() -> Arrays:
+        scores = detector.detect([picture])[0].scores
+        last = min(options["boxes"], len(scores) - 1)
+        return {"score": scores[last - 1 : last + 1].mean(dtype=np.float64)}
+
+    return call, lambda found: found
+
+
 def decoding(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """Only decoding, as FFmpeg does it."""
     del arrays, threads
