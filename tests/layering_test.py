@@ -16,7 +16,7 @@ _LAYERS = (
     ("evaluation",),
     ("inference",),
     ("training", "export"),
-    ("video", "classification", "comparison"),
+    ("video", "classification", "comparison", "tuning"),
     ("serving",),
     ("demo", "doctor"),
     ("benchmark",),

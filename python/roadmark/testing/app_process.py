@@ -11,7 +11,11 @@ _TIMEOUT_S = 120
 
 
 def run(
-    app: str, folder: Path, *arguments: str, python: Sequence[str] = ()
+    app: str,
+    folder: Path,
+    *arguments: str,
+    python: Sequence[str] = (),
+    timeout_s: float = _TIMEOUT_S,
 ) -> subprocess.CompletedProcess:
     """Runs `python/<app>.py`.
 
@@ -20,6 +24,7 @@ def run(
         folder: Where the user is.
         arguments: What the user types after `--`.
         python: Options of the interpreter.
+        timeout_s: When to give up.
 
     Returns:
         The ended process, with its output as text.
@@ -30,6 +35,6 @@ def run(
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
