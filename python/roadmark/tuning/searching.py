@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -120,6 +121,7 @@ def search(options: Options) -> list[Trial]:
 
 def _start(ray: Any, options: Options) -> None:
     if options.cluster is not None:
+        _check_reachable(options.cluster)
         ray.init(address=options.cluster, log_to_driver=False, logging_level="ERROR")
         return
     for attempt in range(1, _ATTEMPTS + 1):
@@ -140,6 +142,19 @@ def _start(ray: Any, options: Options) -> None:
                     f"did not start {_ATTEMPTS} times: {str(error).splitlines()[0]}",
                     "repeat the command when the machine is less busy",
                 ) from None
+
+
+def _check_reachable(address: str) -> None:
+    """Raises ConnectionError at once where Ray would try for minutes; leaves `auto` to Ray."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ConnectionError("an address is HOST:PORT")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(str(error)) from None
 
 
 def _tuner(options: Options) -> Any:

@@ -89,7 +89,14 @@ def test_no_trial_that_works(tmp_path, monkeypatch):
         searching.search(options(tmp_path, "bad", trials=1))
 
 
-def test_no_cluster(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        pytest.param("127.0.0.1:1", "refused", id="nobody listens"),
+        pytest.param("127.0.0.1", "HOST:PORT", id="no port"),
+    ],
+)
+def test_no_cluster(tmp_path, monkeypatch, address, why):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"--cluster=127.0.0.1:1: cannot be reached"):
-        searching.search(options(tmp_path, "0.1", trials=1, cluster="127.0.0.1:1"))
+    with pytest.raises(UserError, match=f"--cluster={address}: cannot be reached: .*{why}"):
+        searching.search(options(tmp_path, "0.1", trials=1, cluster=address))
