@@ -4,14 +4,14 @@ import base64
 import dataclasses
 import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from roadmark import atomic
-from roadmark.evaluation import charts
+from roadmark.evaluation import charts, page
 from roadmark.video.sights import Sights
 from roadmark.video.speed import Speed
 
@@ -24,41 +24,6 @@ _JPEG_QUALITY = 80
 _OPACITY = 0.8
 _STEPS = (1, 2, 5, 10, 15, 30)
 _TIME_STEPS_S = (*(0.1, 0.2, 0.5), *_STEPS, *(60 * step for step in _STEPS), 3600, 7200, 14400)
-
-_STYLE = """
-:root { color-scheme: light }
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 1000px; padding: 16px; color: #1b1b1b; background: #fff;
-  font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
-h1 { font-size: 22px; margin: 0 0 4px; overflow-wrap: anywhere }
-h2 { font-size: 17px; margin: 28px 0 6px; border-bottom: 1px solid #ccc }
-p { margin: 4px 0 10px; max-width: 75ch }
-.about { color: #555; overflow-wrap: anywhere }
-.tiles, .parts { display: grid; gap: 12px }
-.tiles { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)) }
-.parts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)) }
-.parts > div { max-width: 560px; min-width: 0 }
-.tile { border: 1px solid #ccc; border-radius: 6px; padding: 8px 10px }
-.tile b { display: block; font-size: 24px; font-weight: 600 }
-svg { display: block; width: 100%; height: auto; font-size: 11px }
-svg text { fill: #333 }
-img { display: block; width: 100%; max-width: 720px; height: auto }
-.legend span { display: inline-block; margin-right: 14px; font-size: 13px }
-.legend i { display: inline-block; width: 11px; height: 11px; margin-right: 5px }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums }
-th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #e2e2e2 }
-th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: nowrap }
-th { font-weight: 600 }
-@media (max-width: 500px) { table { font-size: 13px } th, td { padding: 3px 5px } }
-@media print {
-  body { max-width: none; padding: 0; font-size: 11px }
-  .parts > div, .tile, tr, img { break-inside: avoid }
-  h2, .legend { break-after: avoid }
-  .scroll { overflow: visible }
-  i { print-color-adjust: exact; -webkit-print-color-adjust: exact }
-}
-"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +58,6 @@ def write(path: Path, facts: Facts, sights: Sights, still: np.ndarray, speed: Sp
         still: uint8 `[H, W, 3]` RGB, a frame that is not drawn on.
         speed: What took how long.
     """
-    title = html.escape(facts.video)
     sections = [
         _head(facts, speed),
         _over_time(facts, sights),
@@ -101,15 +65,7 @@ def write(path: Path, facts: Facts, sights: Sights, still: np.ndarray, speed: Sp
         _counted(facts),
         _stages(speed),
     ]
-    text = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(section for section in sections if section)
-        + "\n</body>\n</html>\n"
-    )
-    atomic.write_text(path, text)
+    atomic.write_text(path, page.document(facts.video, filter(None, sections)))
 
 
 def heat_map(still: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -176,8 +132,8 @@ def _over_time(facts: Facts, sights: Sights) -> str:
     return (
         f"{heading}<p>How many objects of a class a frame shows, on average over "
         f"{_clock(sights.slot_s)} each.{rest}</p>"
-        f'<div class="parts"><div>{_chart(sights, shown)}<p class="legend">{legend}</p></div>'
-        f'<div class="scroll">{_table(heads, rows)}</div></div>'
+        f'<div class="charts"><div>{_chart(sights, shown)}<p class="legend">{legend}</p></div>'
+        f"{page.boxed(page.table(heads, rows))}</div>"
     )
 
 
@@ -193,7 +149,8 @@ def _where(facts: Facts, sights: Sights, still: np.ndarray) -> str:
         "<h2>Where objects were</h2>"
         "<p>On the first frame: dark where a box lay seldom, yellow where most often. At the "
         f"brightest place {most:.2g} boxes lie over each other on average.</p>"
-        f'<img alt="heat map of the boxes" src="data:image/jpeg;base64,{encoded}">'
+        f'<figure style="max-width:{_STILL_WIDTH}px"><img class="whole" '
+        f'alt="heat map of the boxes" src="data:image/jpeg;base64,{encoded}"></figure>'
     )
 
 
@@ -206,7 +163,7 @@ def _counted(facts: Facts) -> str:
             for name, number in (counts or {"–": 0}).items()
         ]
         parts.append(
-            f"<h2>Counted: {html.escape(title)}</h2>" + _table(["", "class", "objects"], rows)
+            f"<h2>Counted: {html.escape(title)}</h2>" + page.table(["", "class", "objects"], rows)
         )
     return "".join(parts)
 
@@ -226,7 +183,7 @@ def _stages(speed: Speed) -> str:
         "<h2>What took how long</h2>"
         "<p>Milliseconds per frame; the share of the time in which the stage was at work; batches "
         f"that lay before it. Bottleneck: {html.escape(speed.bottleneck)}.</p>"
-        f'<div class="scroll">{_table(heads, rows)}</div>'
+        + page.boxed(page.table(heads, rows))
     )
 
 
@@ -302,11 +259,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    first = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
-    others = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return f"<table><tr>{first}</tr>{others}</table>"

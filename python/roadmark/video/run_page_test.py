@@ -1,47 +1,19 @@
 """The page of a run, read as text and opened in a browser."""
 
 import base64
-import html.parser
-import os
 import re
-import shutil
-import subprocess
 
 import cv2
 import numpy as np
 import pytest
 
+from roadmark.testing import web_pages
+from roadmark.testing.web_pages import Page
 from roadmark.video import run_page
 from roadmark.video.sights import Sights
 from roadmark.video.speed import Speed, StageTimes
 
-VOID = {"meta", "link", "img", "br"}
 SPEED = Speed(90, 3.0, 0.5, (StageTimes("infer", 10.0, 12.0, 30.0, 0.9, 2.0),))
-
-
-class Page(html.parser.HTMLParser):
-    """Tags that open and close in order, and what they refer to."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.references, self.text = [], [], [], ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.references += [value for key, value in attributes if key in ("src", "href")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def sights(objects):
@@ -112,36 +84,7 @@ def test_heat_is_where_objects_were_and_the_rest_stays_grey(tmp_path):
 
 
 def test_a_browser_has_nothing_to_complain_of(tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no chromium on the PATH; get it with: apt-get install chromium")
     text = written(tmp_path)
-    good, bad = tmp_path / "run.html", tmp_path / "bad.html"
-    bad.write_text(text + '<script>console.error("heard")</script>')
-    assert _console(browser, good, tmp_path) == []
-    assert len(_console(browser, bad, tmp_path)) == 1, "complaints must be heard at all"
-
-
-def _console(browser, page, home):
-    """What the browser's console says while it opens a page and takes a picture of it."""
-    picture = page.with_suffix(".png")
-    answer = subprocess.run(
-        [
-            browser,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--enable-logging=stderr",
-            "--window-size=390,2000",
-            f"--user-data-dir={home}",
-            f"--screenshot={picture}",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-        env=os.environ | {"HOME": str(home)},
-    )
-    assert cv2.imread(str(picture)).std() > 10, "an empty page"
-    return [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]
+    assert web_pages.complaints(text, tmp_path) == []
+    bad = text + '<script>console.error("heard")</script>'
+    assert len(web_pages.complaints(bad, tmp_path)) == 1, "complaints must be heard at all"
