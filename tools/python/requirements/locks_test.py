@@ -60,3 +60,8 @@ def test_every_pin_has_a_hash(name):
 @pytest.mark.parametrize("name", _LOCKS)
 def test_locks_name_no_index_and_no_folder(name):
     assert not re.findall(r"://|--find-links|--index|file:", _read(f"{name}.lock"))
+
+
+@pytest.mark.parametrize("name", _LOCKS)
+def test_nothing_reports_what_it_is_used_for(name):
+    assert "openvino-telemetry" not in _pins(_read(f"{name}.lock"))
