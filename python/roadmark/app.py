@@ -5,6 +5,8 @@ Exit codes: 0 done, 2 the user's mistake (one line on stderr), 130 stopped by Ct
 Anything else is a bug of ours and shows its traceback.
 """
 
+import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -34,7 +36,30 @@ def run(
     """
     _enter_invocation_directory()
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_guarded(main, commands, any_words))
+    process = _Process()
+    atexit.register(process.end)
+    process.exit_code = _guarded(main, commands, any_words)
+    sys.exit(process.exit_code)
+
+
+class _Process:
+    """Ends the process before the interpreter is taken apart.
+
+    What TensorFlow's input pipelines still read by then needs Python threads, which an interpreter
+    that is taken apart stops: the pipeline's end would wait for them for ever. Exit handlers run
+    last in, first out, and this is put before those of all that `main` imports.
+
+    Attributes:
+        exit_code: What it ends with; 1, as for any uncaught exception, until `main` is done.
+    """
+
+    exit_code = 1
+
+    def end(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(self.exit_code)
 
 
 def _guarded(main: Callable[..., int | None], commands: Sequence[str], any_words: bool) -> int:

@@ -111,6 +111,30 @@ def test_our_own_bugs_show_their_traceback():
     assert "ZeroDivisionError" in stderr
 
 
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [("return 3", 3), ("1 / 0", 1), ("raise UserError('a', 'b', 'c')", 2), ("return 0", 0)],
+)
+def test_what_holds_up_the_interpreters_end_does_not_hold_up_ours(last, code):
+    """As TensorFlow's input pipelines do, which wait for threads that have been ended."""
+    body = f"""
+    import time
+    class Stuck:
+        def __del__(self):
+            time.sleep(600)
+    stuck = Stuck()
+    def main():
+        import atexit
+        atexit.register(print, "exit handlers run")
+        {last}
+    app.run(main)
+    """
+    process = _start(body)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert stdout == "exit handlers run\n"
+
+
 def test_relative_paths_are_the_users(tmp_path):
     body = "import os\napp.run(lambda: print(os.getcwd()))"
     process = _start(body, env={"BUILD_WORKING_DIRECTORY": str(tmp_path)})
