@@ -1,5 +1,6 @@
 """Runs pytest on the files named on the command line, as a Bazel test."""
 
+import atexit
 import os
 import sys
 import tempfile
@@ -68,5 +69,17 @@ def main(argv: list[str]) -> int:
     return int(code)
 
 
+def _end(codes: list[int]) -> None:
+    # As roadmark.app ends: an input pipeline of TensorFlow that a test left behind may wait for ever
+    # when the interpreter is taken apart.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(codes[-1])
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_codes = [1]
+    # The first to be registered is the last to run.
+    atexit.register(_end, exit_codes)
+    exit_codes.append(main(sys.argv[1:]))
+    sys.exit(exit_codes[-1])
