@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
 
 
 def _end(codes: list[int]) -> None:
-    # As roadmark.app ends: an input pipeline of TensorFlow that a test left behind may wait for ever
+    # As roadmark.app ends: an input pipeline that a test left behind may wait for ever
     # when the interpreter is taken apart.
     sys.stdout.flush()
     sys.stderr.flush()
