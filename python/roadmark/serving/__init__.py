@@ -1,0 +1,1 @@
+"""Models behind HTTP, in clouds and on clusters of machines."""
