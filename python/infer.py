@@ -6,8 +6,8 @@
 
 It writes NAME.annotated.mp4 (or a folder NAME.annotated, or one picture) into the current folder
 and, beside or in it, what was found as COCO-style JSON, or as CSV with --detections=csv. --out
-names another place; its suffix chooses .mp4, .mov, .mkv, .webm or .gif. NAME.annotated.html tells
-what was seen when and where, and what took how long.
+names another place; its suffix chooses .mp4, .mov, .mkv, .webm, .avi or .gif. NAME.annotated.html
+tells what was seen when and where, and what took how long.
 
 The model is an exported folder, by default the newest under runs/. Times, frame rate, pixel shape,
 colours and sound of a video stay as they are. A video that ends too early, or Ctrl-C, leaves a

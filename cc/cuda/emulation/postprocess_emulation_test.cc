@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -121,9 +122,9 @@ void ExpectSame(const Case& c, uint32_t seed) {
       EXPECT_EQ(std::memcmp(&scores[at], &expected[i].score, sizeof(float)), 0) << c.proves;
       EXPECT_EQ(std::memcmp(&boxes[at], &expected[i].box, sizeof(Box)), 0) << c.proves;
     }
-    EXPECT_EQ(std::memcmp(expected_masks.data(), masks.data() + image * c.max_total * kMaskSize,
-                          expected_masks.size() * sizeof(float)),
-              0)
+    const auto own_masks = masks.begin() + image * c.max_total * kMaskSize;
+    EXPECT_TRUE(std::equal(expected_masks.begin(), expected_masks.end(), own_masks,
+                           [](float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0; }))
         << c.proves;
   }
 }

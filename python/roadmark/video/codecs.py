@@ -24,6 +24,7 @@ CONTAINERS = {
     ".mov": ("h264", "hevc"),
     ".mkv": ("h264", "hevc", "vp9", "av1"),
     ".webm": ("vp9", "av1"),
+    ".avi": ("h264",),
     ".gif": ("gif",),
 }
 OPTIONS = {
@@ -43,6 +44,9 @@ _ANY_SIZE = frozenset({"libvpx-vp9", "libvpx", "libaom-av1", "librav1e", _GIF})
 # MPEG-4 Part 2 stores the ticks per second in 16 bits.
 # GIF counts in hundredths.
 _MAX_TICKS = {_MPEG4: 60000, _GIF: 100}
+# AVI knows no times, only a rate and how many frames came before; so none may be out of order.
+_COUNTS_FRAMES = ".avi"
+_IN_ORDER = {"bf": "0"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Encoder:
         takes_odd_sizes: Whether width and height may be odd.
         max_ticks: The finest time base that it can store, in ticks per second; None for any.
         has_palette: Whether each frame has 256 colours of its own, and the first is at second 0.
+        counts_frames: Whether the container keeps no times but those of a constant rate from
+            second 0 on.
     """
 
     name: str
@@ -62,6 +68,7 @@ class Encoder:
     takes_odd_sizes: bool
     max_ticks: int | None
     has_palette: bool = False
+    counts_frames: bool = False
 
 
 def check(path: Path, codec: str) -> None:
@@ -94,8 +101,15 @@ def choose(path: Path, codec: str, report: Report) -> Encoder:
             continue
         if name != names[0]:
             report(f"this FFmpeg has no {names[0]}; the video is encoded with {name}")
-        ticks = _MAX_TICKS.get(name)
-        return Encoder(name, OPTIONS[name], name in _ANY_SIZE, ticks, name == _GIF)
+        counts = path.suffix.lower() == _COUNTS_FRAMES
+        return Encoder(
+            name,
+            OPTIONS[name] | (_IN_ORDER if counts else {}),
+            name in _ANY_SIZE,
+            _MAX_TICKS.get(name),
+            name == _GIF,
+            counts,
+        )
     raise UserError(
         path.suffix, f"this FFmpeg has none of {', '.join(names)}", "choose another file type"
     )

@@ -28,9 +28,10 @@ def test_every_codec_in_every_container_that_is_said_to_hold_it(tmp_path, codec,
 @pytest.mark.parametrize(
     ("name", "codec", "says"),
     [
-        ("a.webm", "h264", r"\.webm cannot hold h264; end the name in \.mp4, \.mov, \.mkv"),
+        ("a.webm", "h264", r"\.webm cannot hold h264; end the name in \.mp4, \.mov, \.mkv, \.avi"),
         ("a.mov", "vp9", r"\.mov cannot hold vp9; end the name in \.mp4, \.mkv, \.webm"),
-        ("a.avi", "auto", r"cannot write videos of type \.avi"),
+        ("a.avi", "vp9", r"\.avi cannot hold vp9; end the name in \.mp4, \.mkv, \.webm"),
+        ("a.wmv", "auto", r"cannot write videos of type \.wmv"),
     ],
 )
 def test_container_that_cannot_hold_the_codec_is_one_line(tmp_path, name, codec, says):

@@ -17,6 +17,9 @@ from roadmark.video.reader import VideoInfo
 # Matroska and WebM keep times in milliseconds, GIF in hundredths.
 _TIME_TOLERANCE_S, _GIF_TIME_TOLERANCE_S = 0.0015, 0.0055
 _MOST_GIF_RATE = 50
+# Share of a frame's duration by which the frames of a constant rate may be off: Matroska's
+# milliseconds are 0.06 of it at 120 frames/s.
+_OFF_BEAT = Fraction(1, 10)
 
 
 class VideoWriter:
@@ -28,7 +31,7 @@ class VideoWriter:
         frames: Number of frames written.
 
     Args:
-        path: The file to write: .mp4, .mov, .mkv, .webm or .gif.
+        path: The file to write: .mp4, .mov, .mkv, .webm, .avi or .gif.
         source: What the source looks like; the result looks the same.
         sound: Audio streams of the source, to be copied.
         report: Hears when another codec than the usual one has to do, when sound cannot be kept
@@ -36,7 +39,7 @@ class VideoWriter:
         codec: A name in `codecs.ENCODERS`, or `auto` for the usual one of the file type.
 
     Raises:
-        UserError: No encoder for this file type is there, or GIF cannot keep the frame rate.
+        UserError: No encoder for this file type is there, or it cannot keep the frame rate.
         OSError: The file cannot be written.
     """
 
@@ -56,6 +59,7 @@ class VideoWriter:
         self._first_tick = self._last_tick = 0
         self._last_sound: dict[int, int] = {}
         self._palette: Palette | None = None
+        self._counts_frames = False
         self._container = av.open(str(self.path), "w")
         self._stream = self._add_video(report)
         self._tracks = self._add_sound(sound, report)
@@ -73,13 +77,16 @@ class VideoWriter:
             picture: yuv420p in the colours and of the size of the source; its samples are encoded
                 as they are.
             pts: Presentation time in ticks of the source's time base; must increase.
+
+        Raises:
+            UserError: The file can only hold a constant rate, and this frame is off it.
         """
         frame = self._padded(picture)
         if not self.frames:
             self._first_tick = pts
-        # In a GIF nothing can come before the first frame.
-        zero = 0 if self._palette is None else self._first_tick
-        frame.pts, frame.time_base = pts - zero, self._source.time_base
+        frame.pts, frame.time_base = pts - self._zero, self._source.time_base
+        if self._counts_frames:
+            frame.pts, frame.time_base = self._position(frame), 1 / self._source.rate
         if self._palette is not None:
             frame = self._palette.convert(frame)
         with self._noting_failure():
@@ -99,6 +106,9 @@ class VideoWriter:
             return
         # A damaged source may step back in time, which no container can hold.
         if packet.dts <= self._last_sound.get(track.index, packet.dts - 1):
+            return
+        # What an encoder puts before its first sound would move every frame of an AVI.
+        if self._counts_frames and packet.dts < start:
             return
         self._last_sound[track.index] = packet.dts
         packet.stream = track
@@ -123,24 +133,45 @@ class VideoWriter:
                 f"{count} frames of {size[0]}x{size[1]}",
                 f"{self.frames} of {self._stream.width}x{self._stream.height}",
             )
-        is_gif = self._palette is not None
-        zero, tolerance = (
-            (self._first_tick, _GIF_TIME_TOLERANCE_S) if is_gif else (0, _TIME_TOLERANCE_S)
-        )
+        tolerance = _TIME_TOLERANCE_S if self._palette is None else _GIF_TIME_TOLERANCE_S
+        if self._counts_frames:
+            tolerance = max(tolerance, float(_OFF_BEAT / self._source.rate))
         for got, tick in ((first, self._first_tick), (last, self._last_tick)):
-            wanted = (tick - zero) * self._source.time_base
+            wanted = (tick - self._zero) * self._source.time_base
             if abs(got - wanted) > tolerance:
                 raise _unfaithful(name, f"a frame at {float(got):.3f} s", f"{float(wanted):.3f} s")
+
+    @property
+    def _zero(self) -> int:
+        """The tick at which the file begins: in a GIF or AVI nothing can come before a frame."""
+        at_first = self._palette is not None or self._counts_frames
+        return self._first_tick if at_first else 0
+
+    def _position(self, frame: av.VideoFrame) -> int:
+        frames = frame.pts * frame.time_base * self._source.rate
+        if abs(frames - round(frames)) > _OFF_BEAT:
+            raise UserError(
+                self.path.suffix,
+                f"keeps a constant rate alone, and of {float(self._source.rate):.4g} frames/s one "
+                f"is at {float(frame.pts * frame.time_base):.3f} s",
+                "give --out=NAME.mp4",
+            )
+        return round(frames)
 
     def _add_video(self, report: Report) -> av.VideoStream:
         encoder = codecs.choose(self.path, self._codec, report)
         source = self._source
+        self._counts_frames = encoder.counts_frames
         limit = encoder.max_ticks or source.time_base.denominator
         stream = self._container.add_stream(
             encoder.name,
             rate=source.rate,
             options=encoder.options,
-            time_base=max(source.time_base, Fraction(1, limit)),
+            time_base=(
+                1 / source.rate
+                if encoder.counts_frames
+                else max(source.time_base, Fraction(1, limit))
+            ),
         )
         stream.width, stream.height = _encoded_size(source, encoder, report)
         stream.pix_fmt = yuv_frame.FORMAT
@@ -232,11 +263,13 @@ def _look_into(path: Path) -> tuple[tuple[int, int], int, Fraction, Fraction]:
         stream = container.streams.video[0]
         count, first, last = 0, None, None
         for packet in container.demux(stream):
-            if packet.pts is None:
+            # AVI has but the order: FFmpeg reads H.264 in it as if each were shown a frame later.
+            tick = packet.dts if container.format.name == "avi" else packet.pts
+            if tick is None:
                 continue
             count += 1
-            first = packet.pts if first is None else min(first, packet.pts)
-            last = packet.pts if last is None else max(last, packet.pts)
+            first = tick if first is None else min(first, tick)
+            last = tick if last is None else max(last, tick)
         if not count:
             return (stream.width, stream.height), 0, Fraction(0), Fraction(0)
         base = stream.time_base
