@@ -124,13 +124,15 @@ def draw_boxes(
 
     Raises:
         ValueError: An array has another dtype or shape, does not hold a row of the picture in one
-            piece, or is read-only; a box is NaN or a trail not finite. The message names it.
+            piece, or is read-only; a box is NaN, a trail not finite, or a label no text. The
+            message names it.
     """
     is_rgb = not isinstance(picture, Yuv420)
     planes = (picture,) if is_rgb else picture.planes
     height, width = (*np.shape(planes[0]), 0, 0)[:2]  # Any shape: what is wrong is named below.
     style = style_of(height, width, opacity)
     atlas = glyph_atlas.of_size(style.text_size)
+    _require_texts(labels)
     glyphs, coverage = atlas.arrays(labels)
     colours, text_colours = _colour_table()
     boxes = as_array(boxes, "boxes")
@@ -213,6 +215,12 @@ def _checked(classes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
             f"{boxes.shape[:1]}, one per box"
         )
     return numbers if numbers.size else np.zeros(0, np.int32)
+
+
+def _require_texts(labels: Sequence[str]) -> None:
+    for index, label in enumerate(labels):
+        if not isinstance(label, str):
+            raise ValueError(f"labels[{index}]: found {label!r}, expected a text")
 
 
 def _joined(trails: Sequence[np.ndarray] | None, count: int) -> tuple[np.ndarray, np.ndarray]:

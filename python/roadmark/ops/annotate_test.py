@@ -476,6 +476,7 @@ _NAN = float("nan")
         ),
         ({"boxes": np.zeros((2, 4))}, r"boxes: found float64 \(2, 4\), expected float32"),
         ({"labels": ["one"]}, "labels: found 1, expected one per box"),
+        ({"labels": ["one", 2]}, r"labels\[1\]: found 2, expected a text"),
         ({"classes": np.array([1])}, r"classes: found int64 \(1,\), expected integers \(2,\)"),
         ({"classes": np.array([1.0, 2])}, r"classes: found float64 \(2,\), expected integers"),
         ({"boxes": [[1, 1, 5, 5]]}, "boxes: found list, expected an array"),
