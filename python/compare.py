@@ -2,17 +2,19 @@
 
     bazel run //python:compare -- runs/plain runs/augmented
     bazel run //python:compare -- runs/ssd runs/effdet --external yolo=yolo.json,ms=9,train_hours=2
+    bazel run //python:compare -- runs/classify/whole runs/classify/cropped      classifiers
     bazel run //python:compare -- --tree              classifiers' runs by what they began from
 
-Each run needs the detections that `evaluate` wrote; metrics.csv, evaluation.json, the config and
-the recipe tell the rest, a checkpoint is not needed. --external takes another framework's
-detections (docs/evaluate.md says what they look like) and what is known of it: ms, bytes,
-parameters, flops, train_hours.
+A detector's run needs the detections that `evaluate` wrote; metrics.csv, evaluation.json, the
+config and the recipe tell the rest, a checkpoint is not needed. --external takes another
+framework's detections (docs/evaluate.md says what they look like) and what is known of it: ms,
+bytes, parameters, flops, train_hours. All are evaluated anew on the records, on the pictures that
+every run has. Classifiers are compared on the pictures that `classify -- evaluate` judged.
 
-All are evaluated anew on the records, on the pictures that every run has. It prints a table and
-writes comparison.html and comparison.json. docs/compare.md tells the rest.
+It prints a table and writes comparison.html and comparison.json. docs/compare.md tells the rest.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -30,6 +32,9 @@ _LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the fir
 _GROUP_BY = flags.DEFINE_string(
     "group_by", None, "Regular expression that finds a picture's drive in its name."
 )
+_SPLIT = flags.DEFINE_enum(
+    "split", None, ["train", "val", "test"], "Of classifiers. Default: test, else val."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
 _TREE = flags.DEFINE_bool("tree", False, "Draw the tree of the classifiers' runs in a folder.")
 _OUT = flags.DEFINE_string("out", str(locations.RUNS / "comparison"), "Folder for the results.")
@@ -39,6 +44,8 @@ def main(*folders: str) -> int:
     """Runs the command; see the module's text."""
     if _TREE.value:
         return _draw_tree(*folders)
+    if _are_classifiers(folders):
+        return _compare_classifiers(folders)
     from roadmark.comparison import comparing, report, runs, table
     from roadmark.evaluation import records
     from roadmark.odapi import label_map
@@ -48,11 +55,40 @@ def main(*folders: str) -> int:
     selection = records.select(_EVAL_RECORDS.value or runs.eval_records(given))
     comparison, compared = comparing.compare(given, labels, selection, _GROUP_BY.value, _SEED.value)
     table.print_tables(comparison)
-    page, data = (Path(_OUT.value) / f"comparison.{ending}" for ending in ("html", "json"))
+    page, data = _results()
     report.write(comparison, compared, page)
     report.write_json(comparison, data)
     print(f"results: {page}, {data}")
     return 0
+
+
+def _are_classifiers(folders: Sequence[str]) -> bool:
+    from roadmark.classification import runs
+
+    which = [(Path(folder) / runs.EXPERIMENT).is_file() for folder in folders]
+    if not any(which):
+        return False
+    other = _EXTERNAL.value or [f for f, is_one in zip(folders, which, strict=True) if not is_one]
+    if other:
+        found = f"{folders[which.index(True)]} is a classifier's run and {other[0]} is not"
+        raise UserError("command line", found, "compare runs of one kind")
+    return True
+
+
+def _compare_classifiers(folders: Sequence[str]) -> int:
+    from roadmark.classification import comparing, comparison_report
+
+    comparison = comparing.compare(*comparing.load(folders, _SPLIT.value), _SEED.value)
+    comparison_report.print_tables(comparison)
+    page, data = _results()
+    comparison_report.write(comparison, page)
+    comparison_report.write_json(comparison, data)
+    print(f"results: {page}, {data}")
+    return 0
+
+
+def _results() -> tuple[Path, Path]:
+    return Path(_OUT.value) / "comparison.html", Path(_OUT.value) / "comparison.json"
 
 
 def _draw_tree(*folders: str) -> int:

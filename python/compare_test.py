@@ -2,7 +2,7 @@
 
 import pytest
 
-from roadmark.testing import app_process, small_runs
+from roadmark.testing import app_process, small_class_sets, small_runs
 
 
 @pytest.fixture(scope="module")
@@ -11,6 +11,9 @@ def folder(tmp_path_factory):
     small_runs.write_records(folder, 6)
     small_runs.write(folder, "a", 0.9)
     small_runs.write(folder, "b", 0.5)
+    small_class_sets.write(folder / "set")
+    small_class_sets.write_run(folder / "cars", folder / "set", 0.5)
+    small_class_sets.write_run(folder / "cropped", folder / "set", 1.0)
     (folder / "bad.json").write_text('[{"image_id": 0}]')
     return folder
 
@@ -21,6 +24,8 @@ def folder(tmp_path_factory):
         pytest.param([], "found nothing to compare", id="nothing"),
         pytest.param(["--tree"], "runs/classify: no runs of classifiers", id="no tree"),
         pytest.param(["--tree", "a", "b"], "--tree: found 2 folders", id="two trees"),
+        pytest.param(["a", "cars"], "compare runs of one kind", id="two kinds"),
+        pytest.param(["cars", "cars"], "cars is given twice", id="a classifier twice"),
         pytest.param(["a", "c"], "c: no such run folder", id="no run"),
         pytest.param(["a", "--external=x=bad.json"], "bad.json: detection 0", id="bad detections"),
         pytest.param(["a", "b", "--eval_records=none-*"], "none-*", id="no records"),
@@ -40,10 +45,11 @@ def test_a_mistake_is_one_line_and_leaves_nothing(folder, arguments, says):
     assert sorted(folder.rglob("*")) == before
 
 
-def test_two_runs(folder, tmp_path):
-    answer = app_process.run("compare", folder, "a", "b", f"--out={tmp_path}")
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("cars", "cropped")])
+def test_two_runs(folder, tmp_path, first, second):
+    answer = app_process.run("compare", folder, first, second, f"--out={tmp_path}")
     assert answer.returncode == 0, answer.stderr
-    assert "b less a" in answer.stdout
+    assert f"{second} less {first}" in answer.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "comparison.html",
         "comparison.json",

@@ -5,6 +5,8 @@ Takes a run (through Keras, with activation maps) or an exported folder (through
 
 import dataclasses
 import json
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from roadmark.classification import (
     class_sources,
     manifest,
     pictures,
+    predictions,
     report,
     runs,
     scoring,
@@ -26,9 +29,12 @@ from roadmark.classification.class_set import ClassSet
 from roadmark.classification.report import Looked
 from roadmark.classification.scoring import Scores
 from roadmark.errors import UserError
+from roadmark.evaluation.evaluation import Cost
 
 _BATCH = 32
 _MOST_MAPS = 12
+_TIMED, _WARM_UP = 15, 3
+_ONE_BY_ONE = "one picture at a time, without reading it"
 
 Maps = Callable[[np.ndarray, Sequence[int]], np.ndarray]
 
@@ -45,6 +51,7 @@ class Model:
         maps: Activation maps for classes of such pictures, or None.
         run: The run folder, or None.
         class_set: Folder of the class set of the run, or None.
+        cost: What it takes, but for the time.
     """
 
     name: str
@@ -54,6 +61,7 @@ class Model:
     maps: Maps | None = None
     run: Path | None = None
     class_set: str | None = None
+    cost: Cost = dataclasses.field(default_factory=Cost)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +89,13 @@ def load(path: str | Path) -> Model:
 
         exported = Classifier(path)
         facts = exported.manifest
+        size = (path / manifest.ONNX_FILE).stat().st_size
         return Model(
-            f"{facts.model} (ONNX)", facts.classes, (facts.height, facts.width), exported.run
+            f"{facts.model} (ONNX)",
+            facts.classes,
+            (facts.height, facts.width),
+            exported.run,
+            cost=Cost(size_bytes=size, timed=f"ONNX Runtime, {_ONE_BY_ONE}"),
         )
     runs.load(path)  # Before Keras is imported.
     from roadmark.classification import network, session
@@ -96,11 +109,16 @@ def load(path: str | Path) -> Model:
         lambda images, ids: network.activation_maps(built, images, ids),
         path,
         experiment.class_set,
+        Cost(
+            parameters=sum(int(np.prod(weight.shape)) for weight in built.trainable_weights),
+            size_bytes=(path / runs.BEST / runs.WEIGHTS_FILE).stat().st_size,
+            timed=f"Keras on TensorFlow, {_ONE_BY_ONE}",
+        ),
     )
 
 
 def evaluate(model: Model, data: str | Path | None, split: str, out: Path | None = None) -> Judged:
-    """Judges a model and writes `evaluation.json` and `report.html`.
+    """Judges a model and writes `evaluation.json`, `predictions.csv` and `report.html`.
 
     Args:
         model: See `load`.
@@ -121,7 +139,7 @@ def evaluate(model: Model, data: str | Path | None, split: str, out: Path | None
             f"({len(model.classes)}), first {classes.classes[0]!r} and {model.classes[0]!r}",
             "evaluate on the set that it was trained for",
         )  # fmt: skip
-    target = out or (model.run and model.run / "evaluation" / split)
+    target = out or (model.run and model.run / runs.EVALUATIONS / split)
     if target is None:
         raise UserError("--out", "missing, expected a folder", "give one for an exported model")
     entries = classes.of(split)
@@ -147,6 +165,17 @@ def classify_all(model: Model, images: pictures.Pictures) -> np.ndarray:
     return np.concatenate(found)
 
 
+def _timed(model: Model, images: pictures.Pictures) -> float:
+    """Median milliseconds per picture, one at a time, without reading it."""
+    seconds = []
+    for number in range(_WARM_UP + _TIMED):
+        batch = images[number % len(images)][None].astype(np.float32)
+        begin = time.perf_counter()
+        model.classify(batch)
+        seconds.append(time.perf_counter() - begin)
+    return 1000 * statistics.median(seconds[_WARM_UP:])
+
+
 def _maps(
     model: Model, images: pictures.Pictures, probabilities: np.ndarray, labels: np.ndarray
 ) -> dict[int, np.ndarray]:
@@ -165,17 +194,21 @@ def _maps(
 def _write(
     model: Model, classes: ClassSet, split: str, scores: Scores, looked: Looked, folder: Path
 ) -> None:
-    epochs = report.epochs(model.run)
+    epochs = runs.epochs(model.run)
+    cost = dataclasses.replace(model.cost, ms_per_image=_timed(model, looked.images))
     content: dict[str, Any] = {
         "model": model.name,
         "class_set": str(classes.folder),
         "data_version": classes.data_version,
         "split": split,
+        "cost": dataclasses.asdict(cost),
         **scores.to_dict(),
         "accuracy_gap": [{"epoch": e.number, "gap": e.gap} for e in epochs],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(folder / "evaluation.json", json.dumps(content, indent=1) + "\n")
+    said = predictions.of(looked.entries, looked.probabilities, classes.classes)
+    predictions.write(folder / predictions.FILE, said)
+    atomic.write_text(folder / runs.EVALUATION, json.dumps(content, indent=1) + "\n")
     atomic.write_text(folder / "report.txt", scoring.to_text(scores))
     report.write(model.name, classes, split, scores, looked, epochs, folder / "report.html")
     if model.run is None:

@@ -8,7 +8,7 @@ import numpy as np
 from roadmark import atomic, locations
 from roadmark.classification import manifest, runs, session
 from roadmark.classification.manifest import ClassifierManifest
-from roadmark.classification.network import WEIGHTS_FILE, keras
+from roadmark.classification.network import keras
 from roadmark.errors import UserError
 from roadmark.manifest import sha256
 
@@ -50,7 +50,7 @@ def export(run: str | Path, out: Path | None = None) -> Path:
             backbone=settings.backbone,
             data_version=experiment.data_version,
             config_sha256=experiment.config_sha256,
-            weights_sha256=sha256(best / WEIGHTS_FILE),
+            weights_sha256=sha256(best / runs.WEIGHTS_FILE),
             epoch=json.loads((best / runs.STATE).read_text())["epoch"],
             largest_difference=difference,
         )

@@ -22,7 +22,6 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras
 
-WEIGHTS_FILE = "classifier.weights.h5"
 BACKBONE = "backbone"
 _HEAD = "head"
 # How the weights of a module in keras.applications want their pictures; those not named here take

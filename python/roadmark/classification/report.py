@@ -11,13 +11,12 @@ import cv2
 import numpy as np
 
 from roadmark import atomic
-from roadmark.classification import runs
 from roadmark.classification.class_set import ClassSet, Entry
 from roadmark.classification.pictures import Pictures
+from roadmark.classification.runs import Epoch
 from roadmark.classification.scoring import LEVEL, Pair, Scores
 from roadmark.evaluation import charts, page
 from roadmark.evaluation.charts import Series
-from roadmark.training import metrics
 
 _MOST_CELLS = 40
 _PICTURES_OF_A_PAIR = 4
@@ -40,46 +39,6 @@ class Looked:
     images: Pictures
     probabilities: np.ndarray
     maps: dict[int, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """A row of `metrics.csv`.
-
-    Attributes:
-        number: From 1.
-        phase: From 1.
-        accuracy: On training pictures, augmented and with dropout.
-        val_accuracy: On validation pictures.
-        loss: Likewise of the former.
-        val_loss: Likewise of the latter.
-    """
-
-    number: int
-    phase: int
-    accuracy: float
-    val_accuracy: float
-    loss: float
-    val_loss: float
-
-    @property
-    def gap(self) -> float:
-        """How much better it knows what it has seen."""
-        return self.accuracy - self.val_accuracy
-
-
-def epochs(run: Path | None) -> list[Epoch]:
-    """The epochs of a run; none without one."""
-    if run is None:
-        return []
-    return [
-        Epoch(
-            int(row[metrics.STEP]),
-            int(row["phase"]),
-            *(float(row[name]) for name in ("accuracy", "val_accuracy", "loss", "val_loss")),
-        )
-        for row in metrics.read(run / runs.METRICS)
-    ]
 
 
 def write(
@@ -203,7 +162,7 @@ def _pairs(pairs: Sequence[Pair], names: Sequence[str], looked: Looked) -> str:
     parts = []
     for pair in pairs:
         figures = [
-            _figure(
+            figure(
                 looked.images[index],
                 f"{looked.probabilities[index, pair.taken_for]:.2f} "
                 f"{Path(looked.entries[index].path).name}",
@@ -229,7 +188,7 @@ def _maps(names: Sequence[str], looked: Looked) -> str:
         guess = int(looked.probabilities[index].argmax())
         entry = looked.entries[index]
         said = "right" if guess == entry.class_id else f"is {entry.class_name}"
-        figures.append(_figure(heated(looked.images[index], map_), f"{names[guess]}: {said}"))
+        figures.append(figure(heated(looked.images[index], map_), f"{names[guess]}: {said}"))
     return (
         "<h2>Where it looks</h2><p>Grad-CAM (Selvaraju et al. 2017): what speaks for the guess is "
         "red. A model that looks at the background has learnt the background.</p>"
@@ -250,7 +209,13 @@ def heated(image: np.ndarray, map_: np.ndarray) -> np.ndarray:
     return cv2.addWeighted(image, 0.55, colours, 0.45, 0)
 
 
-def _figure(image: np.ndarray, caption: str) -> str:
+def figure(image: np.ndarray, caption: str) -> str:
+    """A small picture with a line below it, as HTML.
+
+    Args:
+        image: uint8 `[H, W, 3]` RGB.
+        caption: Plain text.
+    """
     height = math.ceil(_SHOWN_WIDTH * image.shape[0] / image.shape[1])
     shown = cv2.resize(image, (_SHOWN_WIDTH, height), interpolation=cv2.INTER_LINEAR)
     bgr = cv2.cvtColor(shown, cv2.COLOR_RGB2BGR)

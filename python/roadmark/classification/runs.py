@@ -7,12 +7,14 @@ A run holds `config.yml` as run, `experiment.json` (parent, config, data version
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from roadmark import atomic, locations
 from roadmark.errors import UserError
+from roadmark.training import metrics
 
 EXPERIMENT = "experiment.json"
 CONFIG = "config.yml"
@@ -20,6 +22,11 @@ METRICS = "metrics.csv"
 TENSORBOARD = "tensorboard"
 LAST, BEST = "last", "best"
 STATE = "state.json"
+# In a run, a folder for each split that was evaluated, with these numbers in it.
+EVALUATIONS, EVALUATION = "evaluation", "evaluation.json"
+WEIGHTS_FILE = "classifier.weights.h5"
+# Column of `metrics.csv`.
+SECONDS = "seconds"
 RUNS = locations.RUNS / "classify"
 AGAIN = "bazel run //python:classify -- train --again=RUN --model_dir=NEW"
 
@@ -44,6 +51,7 @@ class Experiment:
         seed: Of the run.
         versions: Of the libraries that decide what it computes.
         result: Epochs done, the best one, accuracies; empty before the first epoch.
+        weights_sha256: Of the file that the weights began from; None where there is none.
     """
 
     folder: Path
@@ -56,6 +64,7 @@ class Experiment:
     seed: int
     versions: dict[str, str]
     result: dict[str, Any]
+    weights_sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -97,6 +106,50 @@ def load(folder: str | Path) -> Experiment:
 def sha256_of_text(path: Path) -> str:
     """Of a text file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """A row of `metrics.csv`.
+
+    Attributes:
+        number: From 1.
+        phase: From 1.
+        accuracy: On training pictures, augmented and with dropout.
+        val_accuracy: On validation pictures.
+        loss: Likewise of the former.
+        val_loss: Likewise of the latter.
+        seconds: In training steps; NaN where an earlier version has not measured it.
+    """
+
+    number: int
+    phase: int
+    accuracy: float
+    val_accuracy: float
+    loss: float
+    val_loss: float
+    seconds: float
+
+    @property
+    def gap(self) -> float:
+        """How much better it knows what it has seen."""
+        return self.accuracy - self.val_accuracy
+
+
+def epochs(run: Path | None) -> list[Epoch]:
+    """The epochs of a run; none without one."""
+    if run is None:
+        return []
+    names = ("accuracy", "val_accuracy", "loss", "val_loss")
+    return [
+        Epoch(
+            int(row[metrics.STEP]),
+            int(row["phase"]),
+            *(float(row[name]) for name in names),
+            float(row.get(SECONDS) or math.nan),
+        )
+        for row in metrics.read(run / METRICS)
+    ]
 
 
 @dataclasses.dataclass

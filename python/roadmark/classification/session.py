@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from roadmark.training.metrics import MetricsFile
 
 _OPTIMIZER_FILE = "optimizer.npz"
 COLUMNS = (
-    "phase", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "accuracy_gap"
+    "phase", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "accuracy_gap",
+    runs.SECONDS,
 )  # fmt: skip
 
 
@@ -123,6 +125,7 @@ class Session:
         settings, epoch = self._settings, self._state.epoch
         network.reseed(self._model, settings.seed, epoch)
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(self._entries[TRAIN]))
+        begin = time.perf_counter()
         history = self._model.fit(
             self._dataset(TRAIN, order),
             initial_epoch=epoch,
@@ -132,6 +135,7 @@ class Session:
             class_weight=self._class_weights,
             callbacks=[_Steps(meter, interruption)],
         ).history
+        seconds = time.perf_counter() - begin
         found = self._model.evaluate(
             self._dataset(VAL, np.arange(len(self._entries[VAL]))),
             verbose=0,
@@ -141,7 +145,7 @@ class Session:
         row = {name: float(values[-1]) for name, values in history.items()}
         row |= {f"val_{name}": float(value) for name, value in found.items()}
         training.require_finite(row, epoch + 1)
-        return row
+        return row | {runs.SECONDS: seconds}
 
     def _dataset(self, split: str, order: np.ndarray) -> Any:
         import tensorflow as tf
@@ -191,7 +195,7 @@ class Session:
 
     def _save(self, folder: Path, with_optimizer: bool = False) -> None:
         with atomic.atomic_folder(folder) as temporary:
-            self._classifier.save_weights(str(temporary / network.WEIGHTS_FILE))
+            self._classifier.save_weights(str(temporary / runs.WEIGHTS_FILE))
             if with_optimizer:
                 values = [np.asarray(v, np.float64) for v in self._model.optimizer.variables]
                 np.savez(temporary / _OPTIMIZER_FILE, *values)
@@ -199,11 +203,11 @@ class Session:
             (temporary / runs.STATE).write_text(state, encoding="utf-8")
 
     def _load_last(self) -> None:
-        path = self._folder / runs.LAST / network.WEIGHTS_FILE
+        path = self._folder / runs.LAST / runs.WEIGHTS_FILE
         network.load_weights(self._classifier, path, str(self._folder))
 
     def _load_best(self) -> None:
-        path = self._folder / runs.BEST / network.WEIGHTS_FILE
+        path = self._folder / runs.BEST / runs.WEIGHTS_FILE
         network.load_weights(self._classifier, path, str(self._folder))
 
     def _load_optimizer(self) -> None:
@@ -236,7 +240,7 @@ def begin_from(classifier: keras.Model, settings: Config, classes: Sequence[str]
         )  # fmt: skip
     before = dataclasses.replace(before, classes=len(parent.classes))
     donor = network.build(before, None)
-    network.load_weights(donor, source / runs.BEST / network.WEIGHTS_FILE, where)
+    network.load_weights(donor, source / runs.BEST / runs.WEIGHTS_FILE, where)
     same = parent.classes == tuple(classes)
     network.take_weights(classifier, donor, same)
     what = "all weights" if same else "the backbone, as the classes differ"
@@ -250,7 +254,7 @@ def load_run(folder: str | Path) -> tuple[keras.Model, Config, runs.Experiment]:
         UserError: There is no run, it has no whole epoch yet, or its weights are damaged.
     """
     experiment = runs.load(folder)
-    weights = experiment.folder / runs.BEST / network.WEIGHTS_FILE
+    weights = experiment.folder / runs.BEST / runs.WEIGHTS_FILE
     if not weights.is_file():
         raise UserError(folder, "has no whole epoch yet", "train it first")
     settings = configs.load(experiment.folder / runs.CONFIG)

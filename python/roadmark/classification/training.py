@@ -136,7 +136,7 @@ def again(run: Path, model_dir: Path) -> Options:
         model_dir: The new one.
 
     Raises:
-        UserError: There is no such run, or its class set is no longer the same.
+        UserError: There is no such run, or its class set or weights are no longer the same.
     """
     before = runs.load(run)
     if model_dir.resolve() == run.resolve():
@@ -149,6 +149,11 @@ def again(run: Path, model_dir: Path) -> Options:
             f"{before.data_version[:12]}",
             "prepare that set again",
         )
+    if before.weights_sha256 not in (None, _weights_sha256(before.weights)):
+        raise UserError(
+            before.weights, f"holds other weights than those that {before.name} began from",
+            "repeat that run first, or train with --config and --weights",
+        )  # fmt: skip
     return Options(
         run / runs.CONFIG, model_dir, False, before.seed, before.class_set, before.weights
     )
@@ -237,7 +242,16 @@ def _begin(folder: Path, settings: Config, classes: ClassSet) -> None:
         seed=settings.seed,
         versions=_versions(),
         result={},
+        weights_sha256=_weights_sha256(settings.weights),
     ).save()
+
+
+def _weights_sha256(weights: str) -> str | None:
+    """Of the file that a run of these `weights` begins from; None where that is no file of ours."""
+    path = Path(weights)
+    if path.is_dir():
+        path = path / runs.BEST / runs.WEIGHTS_FILE
+    return sha256(path) if path.is_file() else None
 
 
 def _versions() -> dict[str, str]:

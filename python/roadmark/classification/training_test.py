@@ -1,5 +1,6 @@
 """Training: what is refused before Keras is there, phases, resuming, weights of other runs."""
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from roadmark.classification import class_set, runs, training
 from roadmark.classification.training import Options
 from roadmark.errors import UserError
+from roadmark.manifest import sha256
 from roadmark.testing import small_class_sets
 from roadmark.training import metrics
 
@@ -101,6 +103,12 @@ def test_a_run_is_repeated_with_all_that_it_began_with(tmp_path):
     )
     with pytest.raises(UserError, match="the run itself"):
         training.again(run.folder, run.folder)
+    begun = tmp_path / "x.weights.h5"
+    begun.write_bytes(b"now others")
+    other = dataclasses.replace(run, weights=str(begun), weights_sha256="of the others")
+    other.save()
+    with pytest.raises(UserError, match="holds other weights than those that run began from"):
+        training.again(run.folder, tmp_path / "new")
     small_class_sets.write(folder, classes=3)
     with pytest.raises(UserError, match=r"found data version .* was trained on"):
         training.again(run.folder, tmp_path / "new")
@@ -137,7 +145,7 @@ def test_a_frozen_backbone_stays_as_it_was(tmp_path, classes):
     network.keras.utils.set_random_seed(0)
     began = network.build(config.load(path), None)
     ended = network.build(config.load(path), None)
-    network.load_weights(ended, tmp_path / "run" / "last" / network.WEIGHTS_FILE, "")
+    network.load_weights(ended, tmp_path / "run" / "last" / runs.WEIGHTS_FILE, "")
     before, after = (m.get_layer(network.BACKBONE).get_weights() for m in (began, ended))
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
@@ -181,6 +189,7 @@ def test_a_run_begins_from_another(tmp_path, trained, classes, capsys):
     assert "weights: all weights of" in capsys.readouterr().out
     child = runs.load(tmp_path / "child")
     assert child.parent == str(trained / "parent")
+    assert child.weights_sha256 == sha256(trained / "parent" / runs.BEST / runs.WEIGHTS_FILE)
     assert child.result["val_accuracy"] == 1.0
 
 

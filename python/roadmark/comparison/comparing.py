@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from roadmark.comparison import settings
 from roadmark.comparison.runs import Run
-from roadmark.comparison.settings import Setting
 from roadmark.errors import UserError
 from roadmark.evaluation import (
     analysis,
@@ -17,6 +15,7 @@ from roadmark.evaluation import (
     detections_reading,
     groups,
     matching,
+    set_ups,
 )
 from roadmark.evaluation.average_precision import Ranking
 from roadmark.evaluation.bootstrap import Difference, Interval
@@ -25,6 +24,7 @@ from roadmark.evaluation.detections_reading import DetectionsFile
 from roadmark.evaluation.matching import Matches, Picture
 from roadmark.evaluation.recording import Recording
 from roadmark.evaluation.records import Selection
+from roadmark.evaluation.set_ups import Setting
 from roadmark.odapi.label_map import LabelMap
 
 _LISTED = 8
@@ -187,7 +187,7 @@ def compare(
         seed=seed,
         results=results,
         differences=differences,
-        settings=settings.differing([run.settings for run in runs]),
+        settings=set_ups.differing([run.settings for run in runs]),
         disagreements=_disagreements(pictures, matches, thresholds, drives),
         notes=notes,
     )

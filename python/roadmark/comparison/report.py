@@ -12,10 +12,18 @@ from roadmark import atomic
 from roadmark.comparison import disagreement_pictures, table
 from roadmark.comparison.comparing import Comparison, Disagreement
 from roadmark.comparison.runs import TOTAL_LOSS
-from roadmark.comparison.table import Figure
-from roadmark.evaluation import average_precision, charts, curves, evaluation, page
+from roadmark.evaluation import (
+    average_precision,
+    charts,
+    curves,
+    evaluation,
+    figures,
+    page,
+    set_ups,
+)
 from roadmark.evaluation.charts import Axes, Series
 from roadmark.evaluation.coco import BOXES
+from roadmark.evaluation.figures import Figure
 from roadmark.evaluation.records import Selection
 
 _MOST_POINTS = 200
@@ -121,15 +129,7 @@ def _head(comparison: Comparison) -> str:
 
 
 def _figures(comparison: Comparison, what: str, rows: Sequence[Figure]) -> str:
-    heads = "".join(f"<th>{html.escape(name)}</th>" for name in (what, *table.names(comparison)))
-    body = ""
-    for row in rows:
-        cells = "".join(
-            f"<td><b>{text}</b></td>" if best else f"<td>{text}</td>"
-            for text, best in zip(row.texts(), row.is_best(), strict=True)
-        )
-        body += f"<tr><td>{html.escape(row.name)}</td>{cells}</tr>"
-    return f"<table><tr>{heads}</tr>{body}</table>"
+    return figures.as_html(table.names(comparison), rows, what)
 
 
 def _differences(comparison: Comparison) -> str:
@@ -224,18 +224,8 @@ def _parts(comparison: Comparison) -> str:
 
 
 def _settings(comparison: Comparison) -> str:
-    rows = [[one.path, *one.values] for one in comparison.settings]
-    body = (
-        f'<div class="scroll settings">'
-        f"{page.table(['field', *table.names(comparison)], rows)}</div>"
-        if rows
-        else "<p>Nothing that is known of.</p>"
-    )
-    return (
-        "<h2>What differs between the set-ups</h2>"
-        "<p>Fields of the configs as run, the recipes and the versions, of the runs that have "
-        f"any. A dash: the run does not set it.</p>{body}"
-    )
+    about = "Fields of the configs as run, the recipes and the versions, of the runs that have any."
+    return set_ups.section(table.names(comparison), comparison.settings, about)
 
 
 def _disagreements(comparison: Comparison, selection: Selection) -> str:

@@ -1,7 +1,8 @@
 """Fields of configs and recipes, one by one."""
 
 from roadmark.comparison import settings
-from roadmark.comparison.settings import ABSENT
+from roadmark.evaluation import set_ups
+from roadmark.evaluation.set_ups import ABSENT
 
 _ADAM = "train_config { batch_size: 8 optimizer { adam_optimizer {} } "
 _SSD = "model { ssd { num_classes: 3 } } "
@@ -41,11 +42,11 @@ def test_what_differs(tmp_path):
         {},
         _fields(tmp_path / "b", "train_config { batch_size: 4 optimizer { adam_optimizer {} } }"),
     ]
-    assert [(one.path, one.values) for one in settings.differing(runs)] == [
+    assert [(one.path, one.values) for one in set_ups.differing(runs)] == [
         ("train_config.batch_size", ["8", ABSENT, "4"]),
         ("recipe.weather.fog", ["0.5", ABSENT, ABSENT]),
     ]
 
 
 def test_one_set_up_differs_from_nothing(tmp_path):
-    assert settings.differing([_fields(tmp_path / "a", _ADAM + "}"), {}]) == []
+    assert set_ups.differing([_fields(tmp_path / "a", _ADAM + "}"), {}]) == []

@@ -1,6 +1,5 @@
 """The figures of a comparison, a row each, for the terminal, the page and JSON alike."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -11,37 +10,9 @@ from rich.table import Table
 from roadmark.comparison.comparing import Comparison, RunResult
 from roadmark.evaluation.bootstrap import Difference
 from roadmark.evaluation.coco import BOXES
+from roadmark.evaluation.figures import Figure, as_table, scaled
 
 _METRICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """A row.
-
-    Attributes:
-        name: With its unit.
-        values: Of each run; NaN where not known.
-        digits: After the point.
-        best: Which is best: `max`, `min`, or `` where that is no question.
-    """
-
-    name: str
-    values: Sequence[float]
-    digits: int
-    best: str
-
-    def texts(self) -> list[str]:
-        """The values for the reader."""
-        return ["–" if math.isnan(value) else f"{value:,.{self.digits}f}" for value in self.values]
-
-    def is_best(self) -> list[bool]:
-        """Which values are the best of several."""
-        known = {value for value in self.values if not math.isnan(value)}
-        if not self.best or len(known) < 2:
-            return [False] * len(self.values)
-        best = max(known) if self.best == "max" else min(known)
-        return [value == best for value in self.values]
 
 
 def figures(comparison: Comparison) -> list[Figure]:
@@ -57,12 +28,12 @@ def figures(comparison: Comparison) -> list[Figure]:
         Figure("training loss", [one.run.training_loss for one in results], 4, ""),
         Figure("validation loss", [one.run.validation_loss for one in results], 4, ""),
         Figure("over-fitting gap", [one.run.gap for one in results], 4, ""),
-        Figure("parameters, million", [_scaled(c.parameters, 1e6) for c in costs], 2, "min"),
-        Figure("GFLOPs per picture", [_scaled(c.flops, 1e9) for c in costs], 2, "min"),
-        Figure("size, MB", [_scaled(c.size_bytes, 1e6) for c in costs], 2, "min"),
-        Figure("ms per picture", [_scaled(c.ms_per_image, 1) for c in costs], 1, "min"),
+        Figure("parameters, million", [scaled(c.parameters, 1e6) for c in costs], 2, "min"),
+        Figure("GFLOPs per picture", [scaled(c.flops, 1e9) for c in costs], 2, "min"),
+        Figure("size, MB", [scaled(c.size_bytes, 1e6) for c in costs], 2, "min"),
+        Figure("ms per picture", [scaled(c.ms_per_image, 1) for c in costs], 1, "min"),
         Figure("training, hours", [one.run.train_hours for one in results], 2, "min"),
-        Figure("steps", [_scaled(one.run.step, 1) for one in results], 0, ""),
+        Figure("steps", [scaled(one.run.step, 1) for one in results], 0, ""),
     ]
 
 
@@ -120,15 +91,8 @@ def print_tables(comparison: Comparison, console: Console | None = None) -> None
         highlight=False,
         soft_wrap=True,
     )
-    table = Table(title="runs", title_justify="left")
-    table.add_column("")
-    for name in names(comparison):
-        table.add_column(escape(name), justify="right", overflow="fold")
-    for figure in (*figures(comparison), *class_figures(comparison)):
-        cells = zip(figure.texts(), figure.is_best(), strict=True)
-        shown = [f"[bold]{text}[/bold]" if best else text for text, best in cells]
-        table.add_row(escape(figure.name), *shown)
-    console.print(table)
+    rows = (*figures(comparison), *class_figures(comparison))
+    console.print(as_table(names(comparison), rows))
     console.print(_differences(comparison))
     console.print(f"fields of config, recipe and versions that differ: {len(comparison.settings)}")
 
@@ -148,7 +112,3 @@ def _differences(comparison: Comparison) -> Table:
             verdict(one),
         )
     return table
-
-
-def _scaled(value: float | None, unit: float) -> float:
-    return math.nan if value is None else value / unit
