@@ -4,6 +4,8 @@
     bazel run //python:benchmark -- ops --quick --json=ops.json --markdown=ops.md
     bazel run //python:benchmark -- video
     bazel run //python:benchmark -- video --model=runs/demo/export
+    bazel run //python:benchmark -- latency --quick --html=latency.html
+    bazel run //python:benchmark -- latency --model=runs/demo/export --records=data/records/val-*
 
 ops: the operations around a network (post-processing, NMS, pre-processing, target assignment, box
 coding, drawing) against the OD API, TensorFlow, OpenCV, torchvision and supervision.
@@ -15,6 +17,10 @@ and keeps them under runs/bench.
 
 evaluate: COCO metrics of 5,000 pictures against pycocotools.
 
+latency: exported models on every engine, from a picture to boxes, split into parts, with accuracy
+(--records) and MLPerf's kinds of load, against the stock SavedModel. Without --model it makes an
+SSD MobileNet V2 FPNLite 640, an SSD ResNet50 FPN 640 and an EfficientDet-D1 with random weights.
+
 Each side runs in a process of its own, bound to as many processors as it has threads; samples of
 both sides alternate, and medians are compared. Before it is timed, a peer's result is compared with
 ours. The first run fetches the peers' environment (several GB). docs/benchmark.md tells the rest.
@@ -23,13 +29,15 @@ ours. The first run fetches the peers' environment (several GB). docs/benchmark.
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from roadmark import app, atomic
 from roadmark.errors import UserError
 
-_SUITES = ("ops", "video", "evaluate")
+_LATENCY = "latency"
+_SUITES = ("ops", "video", "evaluate", _LATENCY)
 _HERE = Path(__file__).parent
 # Where the target's data lie beside this program.
 _PEERS_PYTHON = _HERE.parent.parent / "python_peers" / "python"
@@ -40,7 +48,19 @@ _MARKDOWN = flags.DEFINE_string("markdown", None, "File for a page like those in
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer samples.")
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads, each measured apart.")
 _ONLY = flags.DEFINE_list("only", [], "Only operations whose name contains one of these.")
-_MODEL = flags.DEFINE_string("model", None, "video: exported folder; else two are made.")
+_MODEL = flags.DEFINE_list(
+    "model", [], "video: exported folder; latency: one or several. Without it some are made."
+)
+_ENGINES = flags.DEFINE_list("engines", [], "latency: only these; else all that work.")
+_PRECISIONS = flags.DEFINE_list("precisions", [], "latency: only these; else all that work.")
+_BATCHES = flags.DEFINE_list("batch_sizes", ["1"], "latency: pictures in a call.")
+_RECORDS = flags.DEFINE_string("records", "", "latency: glob of TFRecords to measure mAP on.")
+_SUBSET = flags.DEFINE_integer("eval_subset", 0, "latency: how many of them; 0 for all.", 0)
+_SCENARIOS = flags.DEFINE_bool("scenarios", True, "latency: MLPerf's kinds of load too.")
+_WITH_PEERS = flags.DEFINE_bool("peers", True, "latency: the stock SavedModel and others too.")
+_CSV = flags.DEFINE_string("csv", None, "latency: file for the cases.")
+_HTML = flags.DEFINE_string("html", None, "latency: file for a page.")
+_AGAINST = flags.DEFINE_string("against", None, "latency: JSON of another run to compare with.")
 _PEERS = flags.DEFINE_string(
     "peers_python", str(_PEERS_PYTHON), "Python of an environment made from peers.lock."
 )
@@ -51,35 +71,74 @@ def main(suite: str) -> int:
     from rich.console import Console
 
     from roadmark.benchmark import report, timing
-    from roadmark.benchmark.suite import Options
+    from roadmark.benchmark.suite import Grid, Options
+
+    models = tuple(map(Path, _MODEL.value))
+    if suite != _LATENCY:
+        _refuse_flags_of_latency()
+    elif _AGAINST.value:
+        _read(_AGAINST.value)  # Before the work of half an hour, and not behind it.
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     options = Options(
         effort=timing.QUICK if _QUICK.value else timing.THOROUGH,
-        threads=tuple(map(_number, _THREADS.value)),
+        threads=tuple(_number("--threads", text) for text in _THREADS.value),
         only=tuple(_ONLY.value),
         peers_python=Path(_PEERS.value),
         configs=_CONFIGS,
-        model=Path(_MODEL.value) if _MODEL.value else None,
+        model=models[0] if models else None,
         say=lambda line: print(line, file=sys.stderr, flush=True),
+        grid=Grid(
+            models,
+            tuple(_ENGINES.value),
+            tuple(_PRECISIONS.value),
+            tuple(_number("--batch_sizes", text) for text in _BATCHES.value),
+            _RECORDS.value,
+            _SUBSET.value,
+            _SCENARIOS.value,
+            _WITH_PEERS.value,
+        ),
     )
     found = importlib.import_module(f"roadmark.benchmark.{suite}").run(options)
     console.print(report.to_table(found))
     console.print(report.verdict(found))
     command = f"bazel run //python:benchmark -- {' '.join(sys.argv[1:])}"
-    for flag, text in (
-        (_JSON, report.to_json(found)),
-        (_MARKDOWN, report.to_markdown(found, command)),
-    ):
+    texts = [(_JSON, report.to_json(found)), (_MARKDOWN, report.to_markdown(found, command))]
+    if suite == _LATENCY:
+        from roadmark.benchmark import latency_report
+
+        latency_report.show(found, _AGAINST.value and _read(_AGAINST.value))
+        texts = [
+            (_JSON, latency_report.to_json(found)),
+            texts[1],
+            (_CSV, latency_report.to_csv(found)),
+            (_HTML, latency_report.to_html(found, command)),
+        ]
+    for flag, text in texts:
         if flag.value:
             atomic.write_text(flag.value, text)
             console.print(f"{flag.name}: {flag.value}")
     return 1 if found.failures else 0
 
 
-def _number(text: str) -> int:
+def _read(path: str) -> Any:
+    from roadmark.benchmark import latency_report
+
+    return latency_report.read(path)
+
+
+def _refuse_flags_of_latency() -> None:
+    only = (_ENGINES, _PRECISIONS, _RECORDS, _CSV, _HTML, _AGAINST)
+    for flag in only:
+        if flag.value:
+            raise UserError(f"--{flag.name}", "belongs to latency alone", "leave it out")
+    if len(_MODEL.value) > 1:
+        raise UserError("--model", "found several, which latency alone takes", "give one")
+
+
+def _number(flag: str, text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise UserError("--threads", f"found {text!r}", "give numbers of 1 or more, as 1,2")
+        raise UserError(flag, f"found {text!r}", "give numbers of 1 or more, as 1,2")
     return int(text)
 
 

@@ -9,12 +9,18 @@ import pytest
 
 import benchmark
 
+_SUITES = "ops, video, evaluate, latency"
+
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ((), "error: command line: found no command; give one of: ops, video, evaluate\n"),
-        (("audio",), "error: command line: found 'audio'; give one of: ops, video, evaluate\n"),
+        ((), f"error: command line: found no command; give one of: {_SUITES}\n"),
+        (("audio",), f"error: command line: found 'audio'; give one of: {_SUITES}\n"),
+        (("ops", "--csv=a"), "error: --csv: belongs to latency alone; leave it out\n"),
+        (("video", "--model=a,b"), "error: --model: found several, which latency alone takes"),
+        (("latency", "--batch_sizes=1,x"), "error: --batch_sizes: found 'x'; give numbers of 1"),
+        (("latency", "--against=nowhere"), "error: nowhere: cannot be read (No such file"),
         (("ops", "--threads=0"), "error: --threads: found '0'; give numbers of 1 or more, as 1,2"),
         (
             ("ops", "--peers_python=nowhere/python"),
@@ -22,7 +28,16 @@ import benchmark
             "by: ./bazelw run //python:benchmark, which fetches it\n",
         ),
     ],
-    ids=["no suite", "unknown suite", "threads", "no peers"],
+    ids=[
+        "no suite",
+        "unknown suite",
+        "flag of another suite",
+        "two models",
+        "batch",
+        "no other run",
+        "threads",
+        "no peers",
+    ],
 )
 def test_a_mistake_is_one_line(arguments, says):
     done = subprocess.run(

@@ -33,9 +33,10 @@ class Contender:
     Args:
         interpreter: The Python to run; None for this one and its packages.
         threads: How many threads it may use; it is bound to as many processors.
+        sees_gpus: Whether it may use GPUs.
     """
 
-    def __init__(self, interpreter: Path | None, threads: int):
+    def __init__(self, interpreter: Path | None, threads: int, sees_gpus: bool = False):
         allowed = sorted(os.sched_getaffinity(0))
         if threads > len(allowed):
             raise UserError(
@@ -48,7 +49,7 @@ class Contender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=_environment(interpreter, threads),
+            env=_environment(interpreter, threads, sees_gpus),
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, allowed[:threads]),
         )
@@ -176,13 +177,13 @@ def contenders(peers_python: Path) -> Iterator[Contenders]:
         running.close()
 
 
-def _environment(interpreter: Path | None, threads: int) -> dict[str, str]:
+def _environment(interpreter: Path | None, threads: int, sees_gpus: bool) -> dict[str, str]:
     own = str(_IMPORT_ROOT)
     path = own if interpreter else os.pathsep.join([own, *(entry for entry in sys.path if entry)])
     return {
         **os.environ,
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+        **({} if sees_gpus else {"CUDA_VISIBLE_DEVICES": "-1"}),
         "PYTHONPATH": path,
-        "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }

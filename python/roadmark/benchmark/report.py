@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 _TEXTS, _FIGURES = ("operation", "size", "against"), ("ours", "theirs", "ratio", "target", "floor")
-_HEADINGS = (*_TEXTS, "threads", *_FIGURES)
+HEADINGS = (*_TEXTS, "threads", *_FIGURES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +92,11 @@ def to_json(report: Report) -> str:
 def to_table(report: Report) -> Table:
     """The figures for a terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in _HEADINGS:
+    for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in _TEXTS else "right")
     for row in report.rows:
         colour = "" if row.target is None else "green" if row.meets_target else "red"
-        table.add_row(*_cells(row), style=colour)
+        table.add_row(*cells(row), style=colour)
     return table
 
 
@@ -121,7 +121,8 @@ def to_markdown(report: Report, command: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _cells(row: Row) -> list[str]:
+def cells(row: Row) -> list[str]:
+    """A row as texts, below `HEADINGS`."""
     ours, theirs = (f"{_figure(value)} {row.unit}" for value in (row.ours, row.theirs))
     floor = "" if row.floor is None else f"{_figure(row.floor)} {row.unit}"
     ratio = f"{_figure(row.ratio)}x"
@@ -142,8 +143,8 @@ def _figure(value: float) -> str:
 
 
 def _markdown_table(rows: tuple[Row, ...]) -> str:
-    lines = [" | ".join(_HEADINGS), "|".join("---" for _ in _HEADINGS)]
-    lines.extend(" | ".join(_cells(row)) for row in rows)
+    lines = [" | ".join(HEADINGS), "|".join("---" for _ in HEADINGS)]
+    lines.extend(" | ".join(cells(row)) for row in rows)
     return "\n".join(f"| {line} |" for line in lines)
 
 

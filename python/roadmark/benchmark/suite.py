@@ -18,6 +18,31 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
+class Grid:
+    """What the suite `latency` is to measure.
+
+    Attributes:
+        models: Exported folders; empty for those that the suite makes.
+        engines: Of `inference.engine.ENGINES`; all that work when empty.
+        precisions: Of `inference.engine.PRECISIONS`; all that work when empty.
+        batches: Pictures in a call.
+        records: Glob of the records to measure mAP on; empty for none.
+        subset: How many of them, spread evenly; 0 for all.
+        scenarios: Whether to run MLPerf's kinds of load.
+        peers: Whether to measure others beside us.
+    """
+
+    models: tuple[Path, ...] = ()
+    engines: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    batches: tuple[int, ...] = (1,)
+    records: str = ""
+    subset: int = 0
+    scenarios: bool = True
+    peers: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """What the user may choose.
 
@@ -29,6 +54,7 @@ class Options:
         configs: The folder with the pipeline configs.
         model: An exported folder; None for those that the suite makes.
         say: Takes a line about what is going on.
+        grid: For `latency` alone.
     """
 
     effort: Effort
@@ -38,6 +64,7 @@ class Options:
     configs: Path
     model: Path | None
     say: Callable[[str], None]
+    grid: Grid = Grid()
 
 
 @dataclasses.dataclass(frozen=True)

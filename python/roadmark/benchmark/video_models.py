@@ -4,10 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from roadmark import locations
-from roadmark.benchmark.contender import Contender
-
-_EXPORTING = "roadmark.benchmark.contenders.untrained:exporting"
+from roadmark.benchmark import untrained_models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,22 +42,8 @@ def make(
         threads: Of the process that makes them.
         say: Takes a line about what is going on.
     """
-    models = []
-    for name, target in _TARGETS.items():
-        folder = locations.export_dir(cache / name)
-        if (folder / locations.MANIFEST).exists():
-            say(f"{folder}: random weights, made by an earlier run")
-        else:
-            say(f"{folder}: making an export with random weights, which takes minutes")
-            _export(configs / f"{name}.config", folder, threads)
-        models.append(BenchmarkModel(folder, False, target))
-    return models
-
-
-def _export(config: Path, folder: Path, threads: int) -> None:
-    side = Contender(None, threads)
-    try:
-        side.prepare(_EXPORTING, config.parent, {"config": str(config), "out": str(folder)})
-        side.result()
-    finally:
-        side.close()
+    folders = untrained_models.make(cache, configs, _TARGETS, threads, say)
+    return [
+        BenchmarkModel(folder, False, target)
+        for folder, target in zip(folders, _TARGETS.values(), strict=True)
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from roadmark import locations, manifest
-from roadmark.benchmark import video_models
+from roadmark.benchmark import untrained_models, video_models
 from roadmark.benchmark.contenders import video
 from roadmark.testing import clips
 
@@ -17,6 +17,7 @@ def made(tmp_path_factory):
     cache = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(video_models, "_TARGETS", {"quickstart": 3.0})
+        patch.setattr(untrained_models, "_FORMATS", ("saved_model",))  # Converters take long.
         said = []
         first = video_models.make(cache, _CONFIGS, 1, said.append)
         stamp = first[0].folder.joinpath(locations.MANIFEST).stat().st_mtime_ns

@@ -4,6 +4,7 @@
 """
 
 import abc
+import dataclasses
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,21 @@ class Buffer(Protocol):
         """DLPack's device type and index."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Spent:
+    """Where the time of a batch went, in milliseconds.
+
+    Attributes:
+        to_device: From `submit` until the network had its inputs.
+        network: The network alone, as its runtime has it.
+        to_host: From the network's end until its outputs were the caller's.
+    """
+
+    to_device: float
+    network: float
+    to_host: float
+
+
 class Engine(abc.ABC):
     """A loaded network.
 
@@ -53,6 +69,7 @@ class Engine(abc.ABC):
         precision: As in `PRECISIONS`.
         batch_size: The only one that the network takes; None for any.
         why: Why `auto` has chosen it, and what it could not; empty for one asked for by name.
+        spent: Of the batch that `result` gave last; None before the first.
     """
 
     name: str
@@ -60,6 +77,7 @@ class Engine(abc.ABC):
     precision: str
     batch_size: int | None = None
     why: str = ""
+    spent: Spent | None = None
 
     @classmethod
     @abc.abstractmethod

@@ -1,5 +1,6 @@
 """The exported ONNX model in ONNX Runtime; TensorFlow is not imported."""
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,15 @@ import numpy as np
 import onnxruntime as ort
 
 from roadmark.errors import UserError
-from roadmark.inference.engine import AUTO, ONNXRUNTIME, Buffer, Engine, batch_size, stamp_of
+from roadmark.inference.engine import (
+    AUTO,
+    ONNXRUNTIME,
+    Buffer,
+    Engine,
+    Spent,
+    batch_size,
+    stamp_of,
+)
 from roadmark.manifest import EngineStamp, Manifest
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -65,15 +74,21 @@ class OnnxRuntimeEngine(Engine):
     def submit(self, inputs: Mapping[str, Buffer], stream: object = None) -> Future:
         """See `Engine.submit`."""
         del stream  # There are only CPU buffers here.
-        return self._worker.submit(self._run, dict(inputs))
+        return self._worker.submit(self._run, dict(inputs), time.perf_counter())
 
     def result(self, handle: Future) -> dict[str, Buffer]:
         """See `Engine.result`."""
-        return handle.result()
+        outputs, self.spent = handle.result()
+        return outputs
 
-    def _run(self, inputs: dict[str, Buffer]) -> dict[str, Buffer]:
+    def _run(self, inputs: dict[str, Buffer], submitted: float) -> tuple[dict[str, Buffer], Spent]:
         arrays = {name: _array(buffer) for name, buffer in inputs.items()}
-        return dict(zip(self._outputs, self._session.run(self._outputs, arrays), strict=True))
+        begin = time.perf_counter()
+        outputs = self._session.run(self._outputs, arrays)
+        end = time.perf_counter()
+        # Its outputs are the caller's at once.
+        spent = Spent(1e3 * (begin - submitted), 1e3 * (end - begin), 0.0)
+        return dict(zip(self._outputs, outputs, strict=True)), spent
 
 
 def _array(buffer: Buffer) -> np.ndarray:

@@ -1,6 +1,7 @@
 """An exported model in OpenVINO, which reads the raw SavedModel too; TensorFlow is not imported."""
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from roadmark.inference.engine import (
     RAW_FOLDER,
     Buffer,
     Engine,
+    Spent,
     batch_size,
     stamp_of,
 )
@@ -80,6 +82,7 @@ class OpenVinoEngine(Engine):
     def submit(self, inputs: Mapping[str, Buffer], stream: Any = None) -> "_Running":
         """See `Engine.submit`."""
         del stream  # There are only CPU buffers here.
+        begin = time.perf_counter()
         # OpenVINO takes no read-only memory, though it only reads.
         arrays = {
             name: np.require(_array(buffer), requirements="CW") for name, buffer in inputs.items()
@@ -87,16 +90,20 @@ class OpenVinoEngine(Engine):
         request = self._idle.pop() if self._idle else self._model.create_infer_request()
         for name, array in arrays.items():
             request.set_tensor(name, ov.Tensor(array, shared_memory=True))
+        to_device = time.perf_counter() - begin
         request.start_async()
-        return _Running(request, arrays)
+        return _Running(request, arrays, to_device)
 
     def result(self, handle: "_Running") -> dict[str, Buffer]:
         """See `Engine.result`."""
         request = handle.request
         request.wait()
+        end = time.perf_counter()
         # Copies: the request, whose memory they are in, is used again.
         outputs = {name: request.get_tensor(name).data.copy() for name in self._outputs}
         self._idle.append(request)
+        to_host = time.perf_counter() - end
+        self.spent = Spent(1e3 * handle.to_device_s, request.latency, 1e3 * to_host)
         return outputs
 
 
@@ -106,6 +113,7 @@ class _Running:
 
     request: ov.InferRequest
     arrays: dict[str, np.ndarray]
+    to_device_s: float
 
 
 def _stamp(description: Manifest, precision: str) -> EngineStamp | None:

@@ -1,5 +1,6 @@
 """The raw SavedModel in TensorFlow, without the OD API."""
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from roadmark.errors import UserError
-from roadmark.inference.engine import AUTO, RAW_FOLDER, TENSORFLOW, Buffer, Engine
+from roadmark.inference.engine import AUTO, RAW_FOLDER, TENSORFLOW, Buffer, Engine, Spent
 from roadmark.manifest import Manifest
 from roadmark.odapi import door
 
@@ -54,17 +55,24 @@ class TensorFlowEngine(Engine):
 
     def submit(self, inputs: Mapping[str, Buffer], stream: Any = None) -> Future:
         """See `Engine.submit`."""
-        return self._worker.submit(self._run, dict(inputs), stream)
+        return self._worker.submit(self._run, dict(inputs), stream, time.perf_counter())
 
     def result(self, handle: Future) -> dict[str, Buffer]:
         """See `Engine.result`."""
-        return handle.result()
+        outputs, self.spent = handle.result()
+        return outputs
 
-    def _run(self, inputs: dict[str, Buffer], stream: Any) -> dict[str, Buffer]:
+    def _run(
+        self, inputs: dict[str, Buffer], stream: Any, submitted: float
+    ) -> tuple[dict[str, Buffer], Spent]:
         with tf.device(f"/{self.device}:0"):
             tensors = {name: _to_tensor(buffer, stream) for name, buffer in inputs.items()}
+            begin = time.perf_counter()
             outputs = self._function(**tensors)
-        return {name: outputs[name] for name in self._outputs}
+        end = time.perf_counter()
+        # On a GPU the copy to the host, which the caller makes, waits for the network too.
+        spent = Spent(1e3 * (begin - submitted), 1e3 * (end - begin), 0.0)
+        return {name: outputs[name] for name in self._outputs}, spent
 
 
 def _to_tensor(buffer: Buffer, stream: Any) -> tf.Tensor:

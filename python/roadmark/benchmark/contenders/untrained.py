@@ -21,13 +21,17 @@ Timed = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
 _SEED = 7
 _NAMES = ("vehicle", "pedestrian", "cyclist")
-_CLASS_PREDICTOR = "classpredictor"
-# Of a trained model's logits on a street; it makes some boxes score high, and few alike.
-_DEVIATION = 1.2
+# Of both heads: part of its last layer's name, what it makes, and by how much that is to deviate.
+# Logits as a trained model's on a street make some boxes score high, and few alike; encodings that
+# deviate by much give boxes so large that the last bit of one counts in pixels.
+_HEADS = (
+    ("classpredictor", "class_predictions_with_background", 1.2),
+    ("boxhead", "box_encodings", 0.3),
+)
 
 
 def exporting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
-    """Exports the model of a pipeline config with random weights. Options: config, out.
+    """Exports the model of a pipeline config with random weights. Options: config, out, formats.
 
     They are such that logits spread as those of a trained model do: with the weights that training
     begins with all boxes score alike, and which of them survive NMS is chance.
@@ -48,13 +52,13 @@ def exporting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
             model = trained_model.find(
                 checkpoint=prefix, config=options["config"], labels=str(labels)
             )
-            exporter.export(model, options["out"])
+            exporter.export(model, options["out"], options["formats"])
 
     return call, lambda _: {}
 
 
 def _spread(network: Any) -> None:
-    """Has signals reach the outputs, and logits spread.
+    """Has signals reach the outputs, and those spread as a trained model's do.
 
     The weights that training begins with are so small that, before batch normalisation has seen
     anything, nothing is left of a picture after some layers; those of He et al. (2015,
@@ -68,7 +72,8 @@ def _spread(network: Any) -> None:
         kernel.assign(rng.normal(0, np.sqrt(2 / fan_in), kernel.shape).astype(np.float32))
     scene = synthetic.render_scene(_SEED, 0).image
     pictures, shapes = network.preprocess(tf.constant(scene[np.newaxis], tf.float32))
-    logits = network.predict(pictures, shapes)["class_predictions_with_background"].numpy()
-    # Of a separable convolution the last one.
-    last = [one for one in kernels if _CLASS_PREDICTOR in one.name.lower()][-1]
-    last.assign(last * (_DEVIATION / float(logits.std())))
+    made = network.predict(pictures, shapes)
+    for head, output, deviation in _HEADS:
+        # Of a separable convolution the last one.
+        last = [one for one in kernels if head in one.name.lower()][-1]
+        last.assign(last * (deviation / float(made[output].numpy().std())))
