@@ -35,6 +35,7 @@ from absl import flags
 
 from roadmark import app, atomic
 from roadmark.errors import UserError
+from roadmark.storage import path_flags
 
 _LATENCY = "latency"
 _SUITES = ("ops", "video", "evaluate", _LATENCY)
@@ -43,24 +44,22 @@ _HERE = Path(__file__).parent
 _PEERS_PYTHON = _HERE.parent.parent / "python_peers" / "python"
 _CONFIGS = _HERE.parent / "configs"
 
-_JSON = flags.DEFINE_string("json", None, "File for the figures.")
-_MARKDOWN = flags.DEFINE_string("markdown", None, "File for a page like those in docs/results.")
+_JSON = path_flags.define_output("json", None, "File for the figures.")
+_MARKDOWN = path_flags.define_output("markdown", None, "File for a page like docs/results has.")
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer samples.")
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads, each measured apart.")
 _ONLY = flags.DEFINE_list("only", [], "Only operations whose name contains one of these.")
-_MODEL = flags.DEFINE_list(
-    "model", [], "video: exported folder; latency: one or several. Without it some are made."
-)
+_MODEL = path_flags.define_input_list("model", [], "video, latency: exported folders; else made.")
 _ENGINES = flags.DEFINE_list("engines", [], "latency: only these; else all that work.")
 _PRECISIONS = flags.DEFINE_list("precisions", [], "latency: only these; else all that work.")
 _BATCHES = flags.DEFINE_list("batch_sizes", ["1"], "latency: pictures in a call.")
-_RECORDS = flags.DEFINE_string("records", "", "latency: glob of TFRecords to measure mAP on.")
+_RECORDS = path_flags.define_input("records", "", "latency: glob of TFRecords to measure mAP on.")
 _SUBSET = flags.DEFINE_integer("eval_subset", 0, "latency: how many of them; 0 for all.", 0)
 _SCENARIOS = flags.DEFINE_bool("scenarios", True, "latency: MLPerf's kinds of load too.")
 _WITH_PEERS = flags.DEFINE_bool("peers", True, "latency: the stock SavedModel and others too.")
-_CSV = flags.DEFINE_string("csv", None, "latency: file for the cases.")
-_HTML = flags.DEFINE_string("html", None, "latency: file for a page.")
-_AGAINST = flags.DEFINE_string("against", None, "latency: JSON of another run to compare with.")
+_CSV = path_flags.define_output("csv", None, "latency: file for the cases.")
+_HTML = path_flags.define_output("html", None, "latency: file for a page.")
+_AGAINST = path_flags.define_input("against", None, "latency: JSON of another run to compare with.")
 _PEERS = flags.DEFINE_string(
     "peers_python", str(_PEERS_PYTHON), "Python of an environment made from peers.lock."
 )

@@ -20,25 +20,30 @@ from absl import flags
 from roadmark import app, atomic
 from roadmark.classification import class_set, evaluation, runs, scoring, training
 from roadmark.errors import UserError
+from roadmark.storage import path_flags
 
-_CONFIG = flags.DEFINE_string("config", None, "train: the config, such as configs/cars_small.yml.")
-_MODEL_DIR = flags.DEFINE_string(
-    "model_dir", None, "train: run folder; runs/classify/<config name> by default."
+_CONFIG = path_flags.define_input(
+    "config", None, "train: the config, such as configs/cars_small.yml."
+)
+_MODEL_DIR = path_flags.define_run(
+    "model_dir", None, "train: run folder; runs/classify/<config name> by default.", is_live=True
 )
 _RESTART = flags.DEFINE_bool("restart", False, "train: remove an earlier run in the folder.")
 _SEED = flags.DEFINE_integer("seed", None, "train: in place of the config's.", lower_bound=0)
-_WEIGHTS = flags.DEFINE_string(
+_WEIGHTS = path_flags.define_input(
     "weights", None, "train: run to begin from, in place of the config's model.weights."
 )
-_AGAIN = flags.DEFINE_string(
+_AGAIN = path_flags.define_input(
     "again", None, "train: run to repeat, with its config, seed, class set and weights."
 )
-_DATA = flags.DEFINE_string("data", None, "Class set, in place of the config's or the run's.")
-_MODEL = flags.DEFINE_string("model", None, "A run, or for evaluate and predict an export of one.")
+_DATA = path_flags.define_input("data", None, "Class set, in place of the config's or the run's.")
+_MODEL = path_flags.define_run(
+    "model", None, "A run, or for evaluate and predict an export of one."
+)
 _SPLIT = flags.DEFINE_enum("split", class_set.VAL, list(class_set.SPLITS), "evaluate: the part.")
-_OUT = flags.DEFINE_string("out", None, "Folder to write; for predict a .json file.")
-_IMAGES = flags.DEFINE_string("images", None, "predict: a picture, or a folder of pictures.")
-_RUNS = flags.DEFINE_string("runs", str(runs.RUNS), "tree: folder of runs.")
+_OUT = path_flags.define_output("out", None, "Folder to write; for predict a .json file.")
+_IMAGES = path_flags.define_input("images", None, "predict: a picture, or a folder of pictures.")
+_RUNS = path_flags.define_input("runs", str(runs.RUNS), "tree: folder of runs.")
 
 
 def main(command: str) -> int:

@@ -21,14 +21,15 @@ from absl import flags
 
 from roadmark import app, locations
 from roadmark.errors import UserError
+from roadmark.storage import path_flags
 
-_EXTERNAL = flags.DEFINE_multi_string(
+_EXTERNAL = path_flags.define_inputs(
     "external", [], "NAME=detections.json,ms=…,bytes=…,parameters=…,flops=…,train_hours=…"
 )
-_EVAL_RECORDS = flags.DEFINE_string(
+_EVAL_RECORDS = path_flags.define_input(
     "eval_records", None, "Glob of TFRecords. Default: what the first run's config names."
 )
-_LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the first run's own.")
+_LABEL_MAP = path_flags.define_input("label_map", None, "Label map. Default: the first run's own.")
 _GROUP_BY = flags.DEFINE_string(
     "group_by", None, "Regular expression that finds a picture's drive in its name."
 )
@@ -37,7 +38,9 @@ _SPLIT = flags.DEFINE_enum(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
 _TREE = flags.DEFINE_bool("tree", False, "Draw the tree of the classifiers' runs in a folder.")
-_OUT = flags.DEFINE_string("out", str(locations.RUNS / "comparison"), "Folder for the results.")
+_OUT = path_flags.define_output(
+    "out", str(locations.RUNS / "comparison"), "Folder for the results."
+)
 
 
 def main(*folders: str) -> int:

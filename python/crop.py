@@ -16,10 +16,13 @@ from absl import flags
 from roadmark import app, atomic, locations, manifest, progress
 from roadmark.classification import class_set, cropping
 from roadmark.errors import UserError
+from roadmark.storage import path_flags
 
-_DATA = flags.DEFINE_string("data", str(locations.CLASS_SET), "The class set.")
-_OUT = flags.DEFINE_string("out", None, "Folder to write; the set's name with _cropped.")
-_DETECTOR = flags.DEFINE_string("detector", None, "Exported detector; the newest under runs/.")
+_DATA = path_flags.define_run("data", str(locations.CLASS_SET), "The class set.")
+_OUT = path_flags.define_output(
+    "out", None, "Folder to write; the set's name with _cropped.", replaces=True
+)
+_DETECTOR = path_flags.define_input("detector", None, "Exported detector; the newest under runs/.")
 _ANNOTATIONS = flags.DEFINE_bool("use_annotations", False, "Take the boxes of the set instead.")
 _MARGIN = flags.DEFINE_float("margin", 0.1, "Share of the box's sides to keep around it.", 0, 2)
 _MODE = flags.DEFINE_enum("mode", cropping.CUT, list(cropping.MODES), "Cut, or grey out the rest.")

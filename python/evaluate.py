@@ -19,25 +19,24 @@ from absl import flags
 
 from roadmark import app, locations
 from roadmark.errors import UserError
+from roadmark.storage import path_flags
 
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = path_flags.define_run(
     "model_dir", None, "Run folder. Default: runs/<name of --config>, unless --checkpoint is given."
 )
-_CONFIG = flags.DEFINE_string("config", None, "Pipeline config. Default: the run's own.")
-_CHECKPOINT = flags.DEFINE_string(
+_CONFIG = path_flags.define_input("config", None, "Pipeline config. Default: the run's own.")
+_CHECKPOINT = path_flags.define_run(
     "checkpoint", None, "Checkpoint prefix or folder. Default: the run's newest."
 )
-_LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the run's own.")
-_MODEL = flags.DEFINE_string("model", None, "An exported folder, instead of a run.")
-_DETECTIONS = flags.DEFINE_string(
+_LABEL_MAP = path_flags.define_input("label_map", None, "Label map. Default: the run's own.")
+_MODEL = path_flags.define_run("model", None, "An exported folder, instead of a run.")
+_DETECTIONS = path_flags.define_run(
     "detections", None, "A file of detections (COCO JSON), instead of a model."
 )
 _ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, int8, or auto for fp32.")
-_EVAL_RECORDS = flags.DEFINE_string(
-    "eval_records", None, "Glob of TFRecords. Default: what the config names."
-)
+_EVAL_RECORDS = path_flags.define_input("eval_records", None, "TFRecords; else the config's.")
 _EVAL_SUBSET = flags.DEFINE_integer(
     "eval_subset", 0, "Evaluate on this many pictures, spread evenly; 0 for all.", lower_bound=0
 )
@@ -49,7 +48,7 @@ _CORRUPTIONS = flags.DEFINE_list(
 )
 _SEVERITIES = flags.DEFINE_list("severities", ["1", "3", "5"], "Of the corruptions, 1 to 5.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
-_OUT = flags.DEFINE_string("out", None, "Folder for the results. Default: the run's or file's.")
+_OUT = path_flags.define_output("out", None, "Folder for results. Default: the run's or file's.")
 
 
 def main() -> int:

@@ -20,16 +20,19 @@ from absl import flags
 
 from roadmark import app, locations
 from roadmark.errors import UserError
+from roadmark.storage import path_flags
 
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = path_flags.define_run(
     "model_dir", None, "Run folder. Default: runs/<name of --config>, unless --checkpoint is given."
 )
-_CONFIG = flags.DEFINE_string("config", None, "Pipeline config. Default: the run's own.")
-_CHECKPOINT = flags.DEFINE_string(
+_CONFIG = path_flags.define_input("config", None, "Pipeline config. Default: the run's own.")
+_CHECKPOINT = path_flags.define_input(
     "checkpoint", None, "Checkpoint prefix or folder. Default: the run's newest."
 )
-_LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map. Default: the run's own.")
-_OUT = flags.DEFINE_string("out", None, "Folder to write. Default: <model_dir>/export.")
+_LABEL_MAP = path_flags.define_input("label_map", None, "Label map. Default: the run's own.")
+_OUT = path_flags.define_output(
+    "out", None, "Folder to write. Default: <model_dir>/export.", replaces=True
+)
 _FORMAT = flags.DEFINE_list(
     "format", ["saved_model"], "saved_model, onnx, openvino, triton, with commas between them."
 )
@@ -39,13 +42,13 @@ _BATCH_SIZE = flags.DEFINE_integer(
 _PRECISION = flags.DEFINE_enum(
     "precision", "fp32", ["fp32", "int8"], "int8 adds openvino in 8 bits, calibrated on records."
 )
-_CALIBRATION_RECORDS = flags.DEFINE_string(
+_CALIBRATION_RECORDS = path_flags.define_input(
     "calibration_records", locations.TRAIN_RECORDS, "Glob of TFRecords to calibrate int8 on."
 )
 _CALIBRATION_PICTURES = flags.DEFINE_integer(
     "calibration_pictures", 128, "How many, spread evenly.", 1
 )
-_EVAL_RECORDS = flags.DEFINE_string(
+_EVAL_RECORDS = path_flags.define_input(
     "eval_records", locations.EVAL_RECORDS, "Glob of TFRecords to measure mAP in int8 on."
 )
 _EVAL_SUBSET = flags.DEFINE_integer("eval_subset", 0, "How many, spread evenly; 0 for all.", 0)

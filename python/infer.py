@@ -22,6 +22,7 @@ from absl import flags
 from roadmark import app, locations, manifest
 from roadmark.classification import vehicle_labels
 from roadmark.inference.detector import Detector
+from roadmark.storage import path_flags
 from roadmark.video import (
     ByModel,
     VideoOptions,
@@ -36,13 +37,13 @@ from roadmark.video import (
     tracking,
 )
 
-_VIDEO = flags.DEFINE_string(
+_VIDEO = path_flags.define_input(
     "video", None, "Video: a file, URL, camera, folder of pictures, or a pattern as in/%05d.jpg."
 )
 _FPS = flags.DEFINE_float("fps", None, "Frames a second of a video made of pictures; 25.", 0.01)
-_IMAGES = flags.DEFINE_string("images", None, "Picture, or folder of pictures, to annotate.")
-_MODEL = flags.DEFINE_string("model", None, "Exported model folder; the newest under runs/.")
-_OUT = flags.DEFINE_string("out", None, "File or folder to write; NAME.annotated here by default.")
+_IMAGES = path_flags.define_input("images", None, "Picture, or folder of pictures, to annotate.")
+_MODEL = path_flags.define_input("model", None, "Exported model folder; the newest under runs/.")
+_OUT = path_flags.define_output("out", None, "File or folder to write; else NAME.annotated here.")
 _SCORE_THRESHOLD = flags.DEFINE_float(
     "score_threshold", 0.4, "Leave out objects with this score or less.", 0.0, 1.0
 )
@@ -63,13 +64,11 @@ _GIF = flags.DEFINE_bool("gif", False, "Also write a small looping NAME.gif of t
 _CROPS = flags.DEFINE_bool("save_crops", False, "Also write each object's picture: NAME.crops.")
 _TRACK = flags.DEFINE_bool("track", False, "Follow objects: ids that stay, and trails.")
 _COUNT_LINE = flags.DEFINE_string("count_line", None, "Count over x1,y1,x2,y2, pixels or shares.")
-_COUNT_ZONE = flags.DEFINE_string(
-    "count_zone", None, "Count what comes into the zone with the corners x1,y1,x2,y2,x3,y3..."
-)
-_SIDE_BY_SIDE = flags.DEFINE_string(
+_COUNT_ZONE = flags.DEFINE_string("count_zone", None, "Count into the zone x1,y1,x2,y2,x3,y3...")
+_SIDE_BY_SIDE = path_flags.define_input(
     "side_by_side", None, "Another exported model, whose picture is shown beside the first's."
 )
-_CLASSIFY = flags.DEFINE_string("classify", None, "Exported classifier that names the vehicles.")
+_CLASSIFY = path_flags.define_input("classify", None, "Exported classifier that names vehicles.")
 _RESUME = flags.DEFINE_bool("resume", False, "Go on with the interrupted run of this command.")
 _OF_ONE_MODEL = (_TRACK, _COUNT_LINE, _COUNT_ZONE, _RESUME)
 

@@ -32,15 +32,21 @@ from roadmark.data.formats import registry
 from roadmark.data.formats.request import Request
 from roadmark.errors import UserError
 from roadmark.odapi import label_map
+from roadmark.storage import path_flags
 
 _FORMATS = [registry.AUTO, *registry.FORMATS, *class_sources.FORMATS]
 flags.DEFINE_enum("from", registry.AUTO, _FORMATS, "Format of the set.")
-_INPUT = flags.DEFINE_string("input", "", "Folder with the data set; a file or glob for some.")
-_IMAGES = flags.DEFINE_string("images", None, "Folder with the pictures where that is elsewhere.")
-_OUT = flags.DEFINE_string(
-    "out", None, f"Folder to write; {locations.RECORDS}, or {locations.CLASS_SET} for classes."
+_INPUT = path_flags.define_input("input", "", "Folder with the data set; a file or glob for some.")
+_IMAGES = path_flags.define_input(
+    "images", None, "Folder with the pictures where that is elsewhere."
 )
-_LABEL_MAP = flags.DEFINE_string(
+_OUT = path_flags.define_output(
+    "out",
+    None,
+    f"Folder to write; {locations.RECORDS}, or {locations.CLASS_SET} for classes.",
+    replaces=True,
+)
+_LABEL_MAP = path_flags.define_input(
     "label_map", None, "Label map (.pbtxt) to use: its ids stay, other classes are dropped."
 )
 _VAL_FRACTION = flags.DEFINE_float(
@@ -59,7 +65,7 @@ _NUM_IMAGES = flags.DEFINE_integer("num_images", 1000, "Scenes to render for --f
 _DATUMARO_FORMAT = flags.DEFINE_string("datumaro_format", "", "Datumaro's name of the format.")
 _STRICT = flags.DEFINE_bool("strict", False, "Refuse a set with faults (exit code 2).")
 _CHECK = flags.DEFINE_bool("check", False, "Examine --records and write nothing.")
-_RECORDS = flags.DEFINE_string(
+_RECORDS = path_flags.define_input(
     "records", f"{locations.RECORDS}/*.tfrecord", "Glob of the records that --check examines."
 )
 _NUM_CLASSES = flags.DEFINE_integer(
@@ -87,6 +93,7 @@ def main() -> int:
         out=Path(_OUT.value or locations.RECORDS),
         val_fraction=_VAL_FRACTION.value,
         seed=_SEED.value,
+        origin=path_flags.as_given(_INPUT),
         group_by=_GROUP_BY.value,
         strict=_STRICT.value,
     )
@@ -100,6 +107,7 @@ def _prepare_classes(out: Path) -> int:
     options = class_preparation.Options(
         format=flags.FLAGS["from"].value,
         input=_INPUT.value,
+        origin=path_flags.as_given(_INPUT),
         out=out,
         val_fraction=_VAL_FRACTION.value,
         test_fraction=_TEST_FRACTION.value,

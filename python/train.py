@@ -16,17 +16,20 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app
+from roadmark.storage import path_flags
 from roadmark.training.options import TrainOptions, TrainResult
 
-_CONFIG = flags.DEFINE_string("config", None, "Pipeline config file.", required=True)
-_TRAIN_RECORDS = flags.DEFINE_string(
+_CONFIG = path_flags.define_input("config", None, "Pipeline config file.", required=True)
+_TRAIN_RECORDS = path_flags.define_input(
     "train_records", None, "Training records: a glob, or several with commas between them."
 )
-_EVAL_RECORDS = flags.DEFINE_string(
+_EVAL_RECORDS = path_flags.define_input(
     "eval_records", None, "Evaluation records, written to the config as run; likewise."
 )
-_LABEL_MAP = flags.DEFINE_string("label_map", None, "Label map file.")
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Run folder; runs/<config name> by default.")
+_LABEL_MAP = path_flags.define_input("label_map", None, "Label map file.")
+_MODEL_DIR = path_flags.define_run(
+    "model_dir", None, "Run folder; runs/<config name> by default.", is_live=True
+)
 _STEPS = flags.DEFINE_integer(
     "steps", None, "Length of the run; warm-up and decay are scaled with it.", lower_bound=1
 )
@@ -36,15 +39,13 @@ _BATCH_SIZE = flags.DEFINE_integer(
 _SEED = flags.DEFINE_integer(
     "seed", None, "Of weights, order and augmentation; 0 by default.", lower_bound=0
 )
-_FINE_TUNE_CHECKPOINT = flags.DEFINE_string(
+_FINE_TUNE_CHECKPOINT = path_flags.define_input(
     "fine_tune_checkpoint", None, "Checkpoint to start from, such as .../ckpt-0; empty for none."
 )
-_SET = flags.DEFINE_multi_string(
-    "set",
-    [],
-    "path.to.field=value: sets any field of the config or, from `recipe.` on, of the recipe.",
+_SET = path_flags.define_inputs(
+    "set", [], "path.to.field=value: any field of the config or, from `recipe.` on, of the recipe."
 )
-_RECIPE = flags.DEFINE_string(
+_RECIPE = path_flags.define_input(
     "recipe", None, "YAML file of what configs have no field for; see configs/recipes."
 )
 _RESTART = flags.DEFINE_bool(
@@ -60,9 +61,7 @@ _NATIVE_TARGET_ASSIGNMENT = flags.DEFINE_bool(
 _CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", 500, "Steps between two checkpoints.", lower_bound=1
 )
-_KEEP_CHECKPOINTS = flags.DEFINE_integer(
-    "keep_checkpoints", 3, "Checkpoints to keep.", lower_bound=1
-)
+_KEEP_CHECKPOINTS = flags.DEFINE_integer("keep_checkpoints", 3, "Checkpoints to keep.", 1)
 _LOG_EVERY = flags.DEFINE_integer(
     "log_every", 10, "Steps between two rows of metrics.csv.", lower_bound=1
 )

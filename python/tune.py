@@ -15,29 +15,32 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app, locations
+from roadmark.storage import path_flags
 
-_CONFIG = flags.DEFINE_string("config", None, "Pipeline config file.", required=True)
+_CONFIG = path_flags.define_input("config", None, "Pipeline config file.", required=True)
 _SEARCH = flags.DEFINE_multi_string(
     "search", [], "path.to.field=loguniform(a,b), uniform(a,b), randint(a,b) or choice(a,b,c)."
 )
 _TRIALS = flags.DEFINE_integer("trials", 10, "Sets of values to try.", lower_bound=1)
 _PARALLEL = flags.DEFINE_integer("parallel", 1, "Trials at the same time.", lower_bound=1)
 _CLUSTER = flags.DEFINE_string("cluster", None, "Address of a Ray cluster; default: this machine.")
-_OUT = flags.DEFINE_string("out", None, "Folder of the search; runs/tune_<config name> by default.")
+_OUT = path_flags.define_run(
+    "out", None, "Folder of the search; runs/tune_<config name> by default.", is_live=True
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the draws.", lower_bound=0)
 _STEPS = flags.DEFINE_integer("steps", None, "As for train.", lower_bound=1)
 _EVAL_EVERY = flags.DEFINE_integer(
     "eval_every", None, "Steps between evaluations; a tenth of the run by default.", lower_bound=1
 )
 _BEST_BY = flags.DEFINE_string("best_by", "mAP", "Metric to rank by, as for train.")
-_SET = flags.DEFINE_multi_string("set", [], "As for train.")
+_SET = path_flags.define_inputs("set", [], "As for train.")
 # Handed to train as they are.
 _HANDED_ON = (
-    flags.DEFINE_string("recipe", None, "As for train."),
-    flags.DEFINE_string("train_records", None, "As for train."),
-    flags.DEFINE_string("eval_records", None, "As for train."),
-    flags.DEFINE_string("label_map", None, "As for train."),
-    flags.DEFINE_string("fine_tune_checkpoint", None, "As for train."),
+    path_flags.define_input("recipe", None, "As for train."),
+    path_flags.define_input("train_records", None, "As for train."),
+    path_flags.define_input("eval_records", None, "As for train."),
+    path_flags.define_input("label_map", None, "As for train."),
+    path_flags.define_input("fine_tune_checkpoint", None, "As for train."),
     flags.DEFINE_integer("batch_size", None, "As for train.", lower_bound=1),
     flags.DEFINE_integer("eval_subset", 500, "As for train.", lower_bound=0),
 )

@@ -1,6 +1,7 @@
 """The rules of docs/design.md that concern the whole tree: who may import whom, sizes, names."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,17 @@ _PYTHON = _ROOT / "python"
 
 # A package may import what stands on a lower layer, and itself.
 _LAYERS = (
-    ("app", "atomic", "detections", "errors", "locations", "manifest", "ops", "progress"),
+    (
+        "app",
+        "atomic",
+        "detections",
+        "errors",
+        "locations",
+        "manifest",
+        "ops",
+        "progress",
+        "storage",
+    ),
     ("odapi",),
     ("data",),
     ("evaluation",),
@@ -26,6 +37,10 @@ _TESTING = "testing"
 
 _ONLY_ODAPI = {"object_detection", "official"}
 _MAX_APP_LINES = 150
+_TEXT_FLAGS = {"flags.DEFINE_string", "flags.DEFINE_multi_string", "flags.DEFINE_list"}
+_PATHS = re.compile(r"\b(files?|folders?|globs?|records|runs?|checkpoints?|pictures?)\b", re.I)
+# Names and numbers; and the Python of an environment.
+_NO_DATA = {"peers_python", "only", "best_by", "corruptions", "group_by", "batch_sizes"}
 _NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -103,6 +118,32 @@ def test_imports_go_one_way():
 def test_apps_are_thin():
     sizes = {path.name: len(path.read_text().splitlines()) for path in _PYTHON.glob("*.py")}
     assert not {name: lines for name, lines in sizes.items() if lines > _MAX_APP_LINES}
+
+
+def _flags_of_paths(source):
+    """Yields (definer, name) of an app's flags whose help speaks of files or folders."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            text = " ".join(
+                str(one.value) for one in node.args if isinstance(one, ast.Constant) and one.value
+            )
+            definer = f"{getattr(node.func.value, 'id', '')}.{node.func.attr}"
+            if definer in _TEXT_FLAGS and _PATHS.search(text.partition(" ")[2]):
+                yield definer, node.args[0].value
+
+
+def test_flags_of_files_and_folders_take_buckets_too():
+    """That is, they are defined by roadmark.storage.path_flags."""
+    apps = {path.name: path.read_text() for path in _PYTHON.glob("*.py")}
+    found = {
+        f"{app}: --{name}"
+        for app, source in apps.items()
+        for _, name in _flags_of_paths(source)
+        if name not in _NO_DATA
+    }
+    assert not found
+    example = 'flags.DEFINE_string("out", None, "Folder to write.")'
+    assert list(_flags_of_paths(example)) == [("flags.DEFINE_string", "out")]
 
 
 def test_file_names_say_what_is_inside():

@@ -16,6 +16,7 @@ from absl import app as absl_app
 from absl import flags, logging
 
 from roadmark.errors import DISK_CURES, UserError
+from roadmark.storage import path_flags
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -33,6 +34,8 @@ def run(
             or with `any_words` each as an argument, and returns an exit code or None for 0.
         commands: Words, one of which the user gives besides the flags.
         any_words: Whether the user gives as many words of their own as they like.
+
+    Flags defined by `roadmark.storage.path_flags` take files and folders in buckets too.
     """
     _enter_invocation_directory()
     signal.signal(signal.SIGTERM, _terminate)
@@ -88,7 +91,7 @@ def _exit_code(main: Callable[..., int | None], commands: Sequence[str], any_wor
         return argv[1:] if any_words else _command(argv, commands)
 
     try:
-        absl_app.run(lambda argv: main(*words(argv)), flags_parser=_parse_flags)
+        absl_app.run(lambda argv: path_flags.call(main, words(argv)), flags_parser=_parse_flags)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     return 0

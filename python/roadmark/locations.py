@@ -3,6 +3,7 @@
 All paths are relative to the folder that the user runs a command in.
 """
 
+import os
 from pathlib import Path
 
 from roadmark.errors import UserError
@@ -12,7 +13,6 @@ TRAIN_RECORDS = str(RECORDS / "train-*")
 EVAL_RECORDS = str(RECORDS / "val-*")
 LABEL_MAP = RECORDS / "label_map.pbtxt"
 CLASS_SET = Path("data/cars")
-REMOTE_CACHE = Path("data/remote")
 RUNS = Path("runs")
 MANIFEST = "manifest.json"
 
@@ -25,6 +25,14 @@ def model_dir(config: str | Path) -> Path:
 def export_dir(run: str | Path) -> Path:
     """Where a run's export goes: `<run>/export`."""
     return Path(run) / "export"
+
+
+def remote_cache() -> Path:
+    """Where local copies of what is in buckets are: `ROADMARK_CACHE`, or in the user's cache."""
+    given = os.environ.get("ROADMARK_CACHE")
+    if given:
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "roadmark/remote"
 
 
 def newest_export(runs: str | Path = RUNS) -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from roadmark import atomic, locations, progress
-from roadmark.classification import class_set, class_sources, remote
+from roadmark import atomic, progress
+from roadmark.classification import class_set, class_sources
 from roadmark.classification.class_set import SPLITS, TEST, TRAIN, VAL, Box, Entry
 from roadmark.classification.class_sources import Picture
 from roadmark.data import image_file
@@ -29,13 +29,14 @@ class Options:
 
     Attributes:
         format: One of `class_sources.FORMATS`.
-        input: Folder or file, here or in `s3://`; empty for rendered cars.
+        input: Folder or file; empty for rendered cars.
         out: Folder of the class set.
         val_fraction: Share of each class that validates, where the set is not divided.
         test_fraction: Share of each class that tests, where the set has no part for that.
         seed: Of the division and of rendered cars.
         num_images: Cars to render.
         strict: Refuses a set with faults.
+        origin: What the set names as its input; empty for `input`.
     """
 
     format: str
@@ -46,6 +47,7 @@ class Options:
     seed: int = 0
     num_images: int = 1000
     strict: bool = False
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +91,6 @@ def prepare(options: Options) -> str:
             "give 0.2 and 0, say",
         )
     place = Path(options.input)
-    if remote.is_remote(options.input):
-        place = remote.fetch(options.input, locations.REMOTE_CACHE)
     source = class_sources.read(options.format, place, options.num_images, options.seed)
     findings = [Finding(_ABSENT, where, "") for where in source.absent]
     with atomic.atomic_folder(options.out) as folder:
@@ -113,7 +113,7 @@ def prepare(options: Options) -> str:
         _write_findings(folder / class_set.FINDINGS, findings)
         about = {
             "format": options.format,
-            "input": options.input,
+            "input": options.origin or options.input,
             "seed": options.seed,
             "val_fraction": options.val_fraction,
             "test_fraction": options.test_fraction,

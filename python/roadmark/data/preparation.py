@@ -51,6 +51,7 @@ class Options:
         seed: Of the division, and of the order of pictures.
         group_by: Regular expression that finds a picture's group in its name, or None.
         strict: Refuse a set with faults instead of fixing and dropping.
+        origin: What the card names as the input; empty for that of the request.
     """
 
     request: Request
@@ -60,6 +61,7 @@ class Options:
     seed: int = 0
     group_by: str | None = None
     strict: bool = False
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +92,12 @@ def prepare(options: Options) -> Prepared:
     splits, how = splitting.split(
         source.images, options.val_fraction, options.seed, options.group_by, source.ledger
     )
-    origin = {"input": options.request.input, "format": name, "split": how, "seed": options.seed}
+    origin = {
+        "input": options.origin or options.request.input,
+        "format": name,
+        "split": how,
+        "seed": options.seed,
+    }
     with atomic_folder(options.out) as folder:
         statistics = _write(splits, source, label_map, options.seed, folder)
         if options.strict:
