@@ -4,6 +4,7 @@
     bazel run //python:evaluate -- --model=runs/demo/export --eval_subset=200
     bazel run //python:evaluate -- --detections=yolo.json
     bazel run //python:evaluate -- --model_dir=runs/demo --corruptions=fog,rain,night,blur,jpeg
+    bazel run //python:evaluate -- --model_dir=runs/demo --eval_records=POOL --mine=200
 
 Of a run it takes the newest checkpoint (or --checkpoint) and gives the validation losses too; the
 numbers are those of the OD API's own evaluation. Of an exported folder it measures the very path
@@ -40,19 +41,23 @@ _EVAL_RECORDS = path_flags.define_input("eval_records", None, "TFRecords; else t
 _EVAL_SUBSET = flags.DEFINE_integer(
     "eval_subset", 0, "Evaluate on this many pictures, spread evenly; 0 for all.", lower_bound=0
 )
-_GROUP_BY = flags.DEFINE_string(
-    "group_by", None, "Regular expression that finds a picture's drive in its name."
-)
+_GROUP_BY = flags.DEFINE_string("group_by", None, "Regular expression: the drive in a name.")
 _CORRUPTIONS = flags.DEFINE_list(
     "corruptions", [], "Evaluate pictures made worse too: fog, rain, night, blur, jpeg."
 )
 _SEVERITIES = flags.DEFINE_list("severities", ["1", "3", "5"], "Of the corruptions, 1 to 5.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the bootstrap.")
+_MINE = flags.DEFINE_integer("mine", 0, "Write so many of the worst pictures to learn from.", 0)
+_MINE_AGAINST = path_flags.define_input(
+    "mine_against", None, "Another model's detections on these records, to mine disagreements too."
+)
 _OUT = path_flags.define_output("out", None, "Folder for results. Default: the run's or file's.")
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
+    if _MINE_AGAINST.present and not _MINE.value:
+        raise UserError("--mine_against", "found it without --mine", "say how many pictures")
     if _DETECTIONS.value is not None:
         *found, out, suffix = _of_detections()
     elif _MODEL.value is not None:
@@ -61,16 +66,17 @@ def main() -> int:
         *found, out, suffix = _of_checkpoint()
     from roadmark.evaluation.results import Results
 
-    written = Results(*found).write(out, suffix, _SEED.value)
+    results = Results(*found)
+    written = results.write(out, suffix, _SEED.value)
+    if _MINE.value:
+        written.append(results.mine(out / f"mined{suffix}", _MINE.value, _MINE_AGAINST.value))
     print(f"results: {', '.join(map(str, written))}")
     return 0
 
 
 def _of_detections():
-    _refuse(
-        (_MODEL, _MODEL_DIR, _CONFIG, _CHECKPOINT, _ENGINE, _DEVICE, _PRECISION, _CORRUPTIONS),
-        _DETECTIONS,
-    )
+    others = (_MODEL, _MODEL_DIR, _CONFIG, _CHECKPOINT, _ENGINE, _DEVICE, _PRECISION, _CORRUPTIONS)
+    app.refuse_beside(_DETECTIONS, others, "evaluate one thing at a time")
     from roadmark.evaluation import detections_reading, records
     from roadmark.evaluation.recording import Recording
     from roadmark.odapi import label_map
@@ -86,7 +92,8 @@ def _of_detections():
 
 
 def _of_export():
-    _refuse((_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP), _MODEL)
+    others = (_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP)
+    app.refuse_beside(_MODEL, others, "evaluate one thing at a time")
     from roadmark.evaluation import corruption, records
     from roadmark.evaluation.recording import recording
     from roadmark.inference import evaluate
@@ -107,8 +114,7 @@ def _of_export():
 def _of_checkpoint():
     for flag in (_ENGINE, _DEVICE, _PRECISION):
         if flag.present:
-            where = f"--{flag.name}"
-            raise UserError(where, "found it without --model", "a checkpoint takes no such flag")
+            raise UserError(f"--{flag.name}", "found it without --model", "give an export's folder")
     from roadmark.evaluation import corruption, records
     from roadmark.evaluation.recording import recording
     from roadmark.inference import checkpoint
@@ -126,14 +132,6 @@ def _of_checkpoint():
     with recording(out / "detections.json", names, _GROUP_BY.value) as recorded:
         result = checkpoint.evaluate(model, selection, recorded.add, worse)
     return result, recorded, names, selection, out, ""
-
-
-def _refuse(others: tuple, chosen: flags.FlagHolder) -> None:
-    for flag in others:
-        if flag.present:
-            raise UserError(
-                f"--{chosen.name}", f"found --{flag.name} beside it", "evaluate one thing at a time"
-            )
 
 
 def _run_folder() -> Path | None:

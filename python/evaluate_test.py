@@ -79,6 +79,11 @@ _ON_RECORDS = ("--eval_records=records/train-*", "--label_map=records/label_map.
         pytest.param(
             [_EXPORT, "--corruptions=fog", "--severities=9"], "found '9'", id="no severity"
         ),
+        pytest.param(
+            [_EMPTY, *_ON_RECORDS, "--mine_against=none.json"],
+            "found it without --mine",
+            id="against what",
+        ),
         pytest.param([_RUN, "--eval_subset=-1"], "--eval_subset", id="a subset below nothing"),
     ],
 )
@@ -110,3 +115,13 @@ def test_a_file_of_detections_needs_no_tensorflow(folder, tmp_path):
     assert "AP50 lost" in answer.stdout
     names = ["evaluation_detections.json", "report_detections.html"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_mining(folder, tmp_path):
+    answer = app_process.run(
+        "evaluate", folder, _EMPTY, *_ON_RECORDS, f"--out={tmp_path}", "--mine=1",
+        "--mine_against=empty.json",
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "mined 1 of 2 pictures: " in answer.stdout
+    assert (tmp_path / "mined_detections" / "labels.json").is_file()

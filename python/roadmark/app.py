@@ -45,6 +45,13 @@ def run(
     sys.exit(process.exit_code)
 
 
+def refuse_beside(chosen: flags.FlagHolder, others: Sequence[flags.FlagHolder], cure: str) -> None:
+    """Raises UserError when one of `others` is given beside the flag `chosen`."""
+    for flag in others:
+        if flag.present:
+            raise UserError(f"--{chosen.name}", f"found --{flag.name} beside it", cure)
+
+
 class _Process:
     """Ends the process before the interpreter is taken apart.
 

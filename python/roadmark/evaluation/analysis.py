@@ -141,6 +141,30 @@ def analyse(
     )
 
 
+def mistakes(
+    pictures: Sequence[Picture], categories: Mapping[int, str]
+) -> tuple[list[Mistake], list[Mistake]]:
+    """All false positives at the best threshold of their class, and all misses, the worst first.
+
+    Args:
+        pictures: What was marked and found.
+        categories: Class name by label map id.
+    """
+    matches = matching.match(pictures, categories)
+    thresholds = best_thresholds(matches, categories)
+    kind = tide.kinds(matches)
+    alarms = _false_positives(matches, categories, kind, None)
+    ids = {name: key for key, name in categories.items()}
+    trusted = [one for one in alarms if one.score >= thresholds[ids[one.class_name]]]
+    return trusted, _misses(matches, categories, kind, thresholds, None)
+
+
+def best_thresholds(matches: Matches, class_ids: Iterable[int]) -> dict[int, float]:
+    """The score with the highest F1 of each class; 0.5 where nothing is right at any."""
+    best = {key: curves.curve(matches, key).best.threshold for key in class_ids}
+    return {key: 0.5 if math.isnan(value) else value for key, value in best.items()}
+
+
 def by_size(
     pictures: Sequence[Picture], categories: Mapping[int, str]
 ) -> Mapping[str, Mapping[str, float]]:
@@ -179,10 +203,13 @@ def _by_drive(
 
 
 def _false_positives(
-    matches: Matches, categories: Mapping[int, str], kind: np.ndarray
+    matches: Matches,
+    categories: Mapping[int, str],
+    kind: np.ndarray,
+    most: int | None = _LISTED,
 ) -> list[Mistake]:
     order = np.argsort(-matches.scores, kind="stable")
-    worst = _few_of_a_picture(order[kind[order] != NONE], matches.image)
+    worst = _few_of_a_picture(order[kind[order] != NONE], matches.image, most)
     return [
         Mistake(
             picture=matches.pictures[matches.image[row]],
@@ -201,6 +228,7 @@ def _misses(
     categories: Mapping[int, str],
     kind: np.ndarray,
     thresholds: Mapping[int, float],
+    most: int | None = _LISTED,
 ) -> list[Mistake]:
     found = np.flatnonzero(matches.is_true[:, 0])
     scores = np.full(len(matches.truth_image), np.nan)
@@ -220,18 +248,20 @@ def _misses(
             score=float(scores[row]),
             box=boxes[row].tolist(),
         )
-        for row in _few_of_a_picture(order[lost[order]], matches.truth_image)
+        for row in _few_of_a_picture(order[lost[order]], matches.truth_image, most)
     ]
 
 
-def _few_of_a_picture(rows: Iterable[int], image: np.ndarray) -> list[int]:
-    """The first rows, so that one picture cannot fill the list."""
+def _few_of_a_picture(rows: Iterable[int], image: np.ndarray, most: int | None) -> list[int]:
+    """The first rows, so that one picture cannot fill the list; all where it has no end."""
+    if most is None:
+        return [int(row) for row in rows]
     seen: collections.Counter = collections.Counter()
     chosen = []
     for row in rows:
         seen[int(image[row])] += 1
         if seen[int(image[row])] <= _LISTED_OF_A_PICTURE:
             chosen.append(int(row))
-        if len(chosen) == _LISTED:
+        if len(chosen) == most:
             break
     return chosen

@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from roadmark.evaluation import analysis, evaluation, report
+from roadmark.evaluation import analysis, detections_reading, evaluation, mining, report
 from roadmark.evaluation.evaluation import Evaluation
 from roadmark.evaluation.recording import Recording
 from roadmark.evaluation.records import Selection
+from roadmark.odapi.label_map import LabelMap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +48,29 @@ class Results:
             written.append(out / "tensorboard" / f"eval{suffix}")
             evaluation.write_scalars(self.evaluation, written[-1])
         return written
+
+    def mine(self, folder: Path, most: int, against: str | None) -> Path:
+        """Writes the worst pictures as records and as a labelling list, see `mining`.
+
+        Args:
+            folder: Where to; replaced.
+            most: How many pictures.
+            against: Another model's detections on the same records, or None.
+
+        Raises:
+            UserError: `against` cannot be read, or is of other pictures.
+        """
+        other = None
+        if against is not None:
+            recorded = Recording(self.recorded.group_by)
+            labels = LabelMap.of(dict(self.names))
+            detections_reading.evaluate(Path(against), labels, self.selection, recorded.add)
+            other = recorded.pictures
+        pictures, group_by = self.recorded.pictures, self.recorded.group_by
+        chosen = mining.mine(pictures, self.names, most, group_by, other)
+        print(mining.write(chosen, self.names, self.selection, folder))
+        print(
+            f"to learn from them: train --train_records='data/records/train-*,{folder}/mined-*' "
+            "--set recipe.mined=3; then judge on other pictures than these"
+        )
+        return folder

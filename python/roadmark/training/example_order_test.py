@@ -1,10 +1,15 @@
 """The order of the examples follows from seed and position alone."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from roadmark.errors import UserError
 from roadmark.training import class_balance
 from roadmark.training.example_order import ExampleOrder
+from roadmark.training.recipe import Recipe
+from roadmark.training.record_index import RecordIndex
 
 
 def _epochs(seed: int, count: int = 50, epochs: int = 3) -> list[list[int]]:
@@ -55,3 +60,24 @@ def test_examples_are_repeated_as_often_as_wanted_on_average():
 )
 def test_repeat_factors(classes, threshold, expected):
     np.testing.assert_allclose(class_balance.repeat_factors(classes, threshold), expected)
+
+
+def test_mined_pictures_are_weighted():
+    paths = [Path("a/train-0"), Path("b/mined-00000-of-00001"), Path("mined-x/train-1")]
+    found = class_balance.mined_factors(paths, np.array([0, 0, 1, 2, 1]), 3)
+    assert found.tolist() == [1, 1, 3, 1, 3]
+    with pytest.raises(UserError, match=r"recipe.mined: found 3, but no training records named"):
+        class_balance.mined_factors(paths[:1], np.array([0, 0]), 3)
+
+
+def test_weights_of_rare_classes_and_of_mined_pictures_multiply():
+    paths = (Path("train-0"), Path("mined-0"))
+    numbers = np.zeros(4, np.int32)
+    files = np.array([0, 0, 0, 1], np.int32)
+    index = RecordIndex(paths, files, numbers, numbers.astype(np.int64), ((1,), (1,), (1,), (2,)))
+    assert class_balance.repeats(index, Recipe()) is None
+    assert class_balance.repeats(index, Recipe(mined=3)).tolist() == [1, 1, 1, 3]
+    assert class_balance.repeats(index, Recipe(mined=3, repeat_threshold=1)).tolist() == [
+        pytest.approx(1.1547, abs=1e-4), pytest.approx(1.1547, abs=1e-4),
+        pytest.approx(1.1547, abs=1e-4), 6,
+    ]  # fmt: skip

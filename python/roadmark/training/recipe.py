@@ -25,6 +25,10 @@ def _share(default: float, most: float = 1.0) -> Any:
     return dataclasses.field(default=default, metadata={"least": 0, "most": most})
 
 
+def _at_least_once(default: float, most: float) -> Any:
+    return dataclasses.field(default=default, metadata={"least": 1, "most": most})
+
+
 def _count(default: int, least: int, most: int) -> Any:
     return dataclasses.field(default=default, metadata={"least": least, "most": most})
 
@@ -101,6 +105,8 @@ class Recipe:
             0 for none.
         repeat_threshold: Pictures with a class that is on a smaller share f of all pictures are
             seen sqrt(this / f) times as often (Gupta et al. 2019, arXiv:1908.03195).
+        mined: Pictures of records named `mined-*`, which `evaluate --mine` writes, are seen this
+            many times as often as others.
         mosaic: Share of the pictures that become a mosaic of four.
         mixup: Share of the pictures that are blended with another one.
         schedule: Of the learning rate.
@@ -112,6 +118,7 @@ class Recipe:
     precision: str = _choice(FLOAT32, BFLOAT16, FLOAT16)
     ema: float = _share(0.0, most=0.99999)
     repeat_threshold: float = _share(0.0)
+    mined: float = _at_least_once(1.0, most=100)
     mosaic: float = _share(0.0)
     mixup: float = _share(0.0)
     schedule: Schedule = dataclasses.field(default_factory=Schedule)

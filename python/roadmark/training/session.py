@@ -75,7 +75,7 @@ class Session:
         # Keras' own, because its initializers do not follow TensorFlow's seed.
         tf.keras.utils.set_random_seed(seed + first_step)
         self._batch_size = config.train_config.batch_size
-        self._examples = _Examples(index, seed, recipe.repeat_threshold)
+        self._examples = _Examples(index, seed, recipe)
         self._mixes = bool(recipe.mosaic or recipe.mixup)
         self._averages: Averages | None = None
         self._pruner: Pruner | None = None
@@ -312,12 +312,9 @@ class Session:
 class _Examples:
     """Serialised examples by their position in the stream."""
 
-    def __init__(self, index: RecordIndex, seed: int, repeat_threshold: float):
+    def __init__(self, index: RecordIndex, seed: int, recipe: Recipe):
         self._index = index
-        repeats = None
-        if repeat_threshold:
-            repeats = class_balance.repeat_factors(index.classes, repeat_threshold)
-        self._order = ExampleOrder(len(index), seed, repeats)
+        self._order = ExampleOrder(len(index), seed, class_balance.repeats(index, recipe))
 
     @property
     def epoch(self) -> int:
