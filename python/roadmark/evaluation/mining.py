@@ -25,7 +25,7 @@ from roadmark.evaluation.records import Selection
 FALSE_POSITIVE, MISSED = "false positive", "missed"
 # Detections that the other model has no counterpart of, and the reverse.
 ONLY_THIS, ONLY_OTHER = "only this model", "only the other model"
-RECORDS = "mined-00000-of-00001"
+RECORDS = "mined-00000-of-00001.tfrecord"
 LABELS, SUGGESTIONS, LIST, IMAGES = "labels.json", "suggestions.json", "mined.csv", "images"
 # A drive's frames resemble each other: where there are so many drives, none gives a larger share.
 _DRIVES = 10
@@ -208,7 +208,9 @@ class _Coco:
         image = {"id": len(self._images) + 1, "file_name": name, "height": height, "width": width}
         self._images.append(image)
 
-    def add(self, class_id: int, box: Sequence[float], check: str, **more: Any) -> None:
+    def add(
+        self, class_id: int, box: Sequence[float], attributes: Mapping[str, str], **more: Any
+    ) -> None:
         """Adds an object, `[ymin, xmin, ymax, xmax]` in pixels, of the image added last."""
         ymin, xmin, ymax, xmax = (round(float(side), 2) for side in box)
         height, width = round(ymax - ymin, 2), round(xmax - xmin, 2)
@@ -221,7 +223,7 @@ class _Coco:
                 "area": round(width * height, 2),
                 "segmentation": [],
                 "iscrowd": 0,
-                "attributes": {"check": check},
+                "attributes": dict(attributes),
                 **more,
             }
         )
@@ -243,7 +245,7 @@ def _mark(labels: _Coco, image: AnnotatedImage, name: str, reasons: Sequence[Rea
     for box, class_id, is_crowd in rows:
         is_missed = any(np.allclose(box, other, atol=0.01) for other in missed)
         more = {"iscrowd": 1} if is_crowd else {}
-        labels.add(int(class_id), box, MISSED if is_missed else "", **more)
+        labels.add(int(class_id), box, {"check": MISSED if is_missed else ""}, **more)
 
 
 def _suggest(
@@ -259,7 +261,8 @@ def _suggest(
         if reason.kind != MISSED:
             mistake = reason.mistake
             score = round(mistake.score, 4)
-            suggestions.add(ids[mistake.class_name], mistake.box, reason.kind, score=score)
+            attributes = {"check": reason.kind, "kind": mistake.kind}
+            suggestions.add(ids[mistake.class_name], mistake.box, attributes, score=score)
 
 
 def _file_name(image: AnnotatedImage, names: set[str]) -> str:

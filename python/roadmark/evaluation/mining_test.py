@@ -101,7 +101,7 @@ def test_pycocotools_reads_labels_and_suggestions(mined):
     assert labels.getImgIds() == suggestions.getImgIds() == [1, 2]
     (alarm,) = suggestions.loadAnns(suggestions.getAnnIds())
     assert (alarm["image_id"], alarm["bbox"], alarm["score"]) == (1, [40, 40, 23, 23], 0.95)
-    assert alarm["attributes"] == {"check": "false positive"}
+    assert alarm["attributes"] == {"check": "false positive", "kind": "background"}
     checks = {a["image_id"]: a["attributes"]["check"] for a in labels.dataset["annotations"]}
     assert checks == {1: "", 2: "missed"}
     with open(mined[0] / mining.LIST, newline="") as stream:
