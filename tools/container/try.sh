@@ -18,12 +18,18 @@ fi
 if [[ -z ${IN_OWN_MOUNTS:-} ]]; then
   IN_OWN_MOUNTS=1 exec unshare --mount --propagation=private "$0" "$folder"
 fi
-trap 'rm -rf --one-file-system "$folder"/{base,build,run}' EXIT
+clean_up() {
+  umount --recursive --lazy "$folder"/{build,run}/{proc,dev} 2>/dev/null || true
+  rm -rf --one-file-system "$folder"/{base,build,run}
+}
+trap clean_up EXIT
 
 in_root() { # ROOT COMMAND...
   local root="$1"
   shift
+  # uv knows no certificates but its own, unless it is told.
   chroot "$root" /usr/bin/env -i HOME=/root LANG=C.UTF-8 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
