@@ -34,13 +34,24 @@ _OUT = path_flags.define_output(
     "out", None, "Folder to write. Default: <model_dir>/export.", replaces=True
 )
 _FORMAT = flags.DEFINE_list(
-    "format", ["saved_model"], "saved_model, onnx, openvino, triton, with commas between them."
+    "format", ["saved_model"], "Of saved_model, onnx, openvino, triton, tensorrt; with commas."
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 0, "The only one that onnx and openvino take; 0 for any.", 0
 )
 _PRECISION = flags.DEFINE_enum(
-    "precision", "fp32", ["fp32", "int8"], "int8 adds openvino in 8 bits, calibrated on records."
+    "precision",
+    "fp32",
+    ["fp32", "fp16", "bf16", "int8"],
+    "int8 adds openvino in 8 bits, calibrated on records; fp16 and bf16 are tensorrt's.",
+)
+_ENGINES_OF = flags.DEFINE_string(
+    "engines_of", None, "Exported folder to build tensorrt's engine for, in place of a new export."
+)
+_MAX_BATCH = flags.DEFINE_integer("max_batch", 8, "The largest that tensorrt's engine takes.", 1)
+_TENSORRT_PYTHON = flags.DEFINE_string("tensorrt_python", None, "Python that has TensorRT.")
+_PORTABLE = flags.DEFINE_multi_enum(
+    "portable", [], ["version", "hardware"], "What else may run tensorrt's engine: later, others."
 )
 _CALIBRATION_RECORDS = path_flags.define_input(
     "calibration_records", locations.TRAIN_RECORDS, "Glob of TFRecords to calibrate int8 on."
@@ -59,47 +70,37 @@ _MAX_MAP_DROP = flags.DEFINE_float(
 
 def main() -> int:
     """Runs the command; see the module's text."""
-    formats = _formats()
+    from roadmark.export import exporter, tensorrt_build
+    from roadmark.odapi import trained_model
+
+    formats = exporter.checked_formats(_FORMAT.value, _BATCH_SIZE.value)
+    # Whatever this machine lacks is told before the work of an hour, and not behind it.
+    plan = tensorrt_build.plan(
+        formats, _PRECISION.value, _MAX_BATCH.value, _TENSORRT_PYTHON.value, _PORTABLE.value
+    )
+    if _ENGINES_OF.value and plan is None:
+        raise UserError("--engines_of", "found no --format=tensorrt", "add it")
+    if _ENGINES_OF.value:
+        return _add_engine(Path(_ENGINES_OF.value), plan)
     int8 = _int8(formats)
     run = _run_folder()
     out = _out(run)
-
-    from roadmark.export import exporter
-    from roadmark.odapi import trained_model
-
     from_run = run is not None and _CHECKPOINT.value is None
     config = None if from_run and _MODEL_DIR.value is None else _CONFIG.value
     model = trained_model.find(run, _CHECKPOINT.value, config, _LABEL_MAP.value)
     print(f"exporting {model.checkpoint} to {out}", flush=True)
     exported = exporter.export(model, out, formats, _BATCH_SIZE.value, int8)
-    print(f"raw against stock on {exported.agreement}")
-    if exported.conversion:
-        print(f"conversion: {exported.conversion}")
-        problems = "; ".join(exported.conversion.tensorrt)
-        print(f"for TensorRT (operators and sizes alone): {problems or 'nothing in the way'}")
-    for engine, agreement in exported.engines.items():
-        print(f"{engine} against raw on {agreement}")
-    if exported.quantised:
-        print(f"openvino in int8: {exported.quantised}")
-    print(f"exported {model.name} of step {exported.manifest.step} to {exported.folder}")
+    print(exported)
     print(f"try it: bazel run //python:infer -- --model={exported.folder} --video=test.mp4")
+    return _add_engine(out, plan) if plan else 0
+
+
+def _add_engine(folder: Path, plan: Any) -> int:
+    from roadmark.export import tensorrt_build
+
+    _, agreement = tensorrt_build.add(folder, plan)
+    print(f"tensorrt in {plan.precision} against onnxruntime on {agreement or 'nothing: not run'}")
     return 0
-
-
-def _formats() -> frozenset[str]:
-    from roadmark.export import exporter
-
-    formats = frozenset(_FORMAT.value)
-    for name in sorted(formats - set(exporter.FORMATS)):
-        choices = ", ".join(exporter.FORMATS)
-        raise UserError("--format", f"found {name!r}", f"choose among {choices}")
-    if _BATCH_SIZE.value and formats <= {"saved_model"}:
-        raise UserError(
-            "--batch_size",
-            "found it with saved_model alone, whose batch is always free",
-            "add --format=onnx or openvino",
-        )
-    return formats
 
 
 def _int8(formats: frozenset[str]) -> Any:

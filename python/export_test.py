@@ -1,5 +1,7 @@
 """What //python:export answers to mistakes, before it loads TensorFlow."""
 
+from pathlib import Path
+
 import pytest
 
 from roadmark.testing import app_process
@@ -69,6 +71,24 @@ _RUN = "--model_dir=runs/street"
             [_RUN, "--precision=int8", "--format=openvino"],
             "data/records/train-*: no records match",
             id="int8 without records",
+        ),
+        pytest.param(
+            [_RUN, "--precision=fp16", "--format=onnx"],
+            "--precision: found fp16, which tensorrt alone has; add its --format",
+            id="fp16 of nothing",
+        ),
+        pytest.param(
+            [_RUN, "--precision=fp16", "--format=tensorrt"],
+            "--engine: found tensorrt, but this machine has no NVIDIA driver",
+            id="no driver",
+            marks=pytest.mark.skipif(
+                Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver"
+            ),
+        ),
+        pytest.param(
+            ["--engines_of=exported"],
+            "--engines_of: found no --format=tensorrt; add it",
+            id="an engine of nothing",
         ),
         pytest.param([_RUN, "--out=afile"], "afile: Not a directory", id="out is a file"),
         pytest.param([_RUN, "--out=photos"], "photos: holds other files", id="out is the user's"),

@@ -26,7 +26,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_SECONDS = 450.0
 USUAL_NVCC = "/usr/local/cuda/bin/nvcc"
-PART_SECONDS = {"correctness": 150.0, "times": 120.0, "memcheck": 120.0, "racecheck": 120.0}
+PART_SECONDS = {
+    "correctness": 150.0,
+    "times": 120.0,
+    "runner": 60.0,
+    "memcheck": 120.0,
+    "racecheck": 120.0,
+}
 
 CXX_FLAGS = [
     "-std=c++17",
@@ -242,6 +248,8 @@ def markdown(report: dict) -> str:
     lines += [f"- {case['name']}: {case['detail']}" for case in failed]
     if report["rows"]:
         lines += ["", *_table(report)]
+    if report.get("runner"):
+        lines += ["", *_runner(report["runner"])]
     return "\n".join(lines) + "\n"
 
 
@@ -263,6 +271,20 @@ def _table(report: dict) -> list[str]:
         cells += [row["peer"] or "", *(_cell(row[key]) for key in ("theirs", "ratio", "floor"))]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _runner(found: dict) -> list[str]:
+    """The whole path in a CUDA graph, over a stand-in network."""
+    whole, network = found["whole_path_ms"], found["network_ms"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    return [
+        f"A 1280x720 picture to boxes in one CUDA graph, over a stand-in network of PyTorch "
+        f"({versions}): {'; '.join(found['wrong']) or 'the same boxes as on the CPU'}. Median "
+        f"{whole['median']:.3g} ms by the clock, p99 {whole['p99']:.3g}, of {whole['samples']} "
+        f"frames; the network alone {network['median']:.3g}. Whole path's p99 over the network's "
+        f"median: {found['p99_over_network_median']:.2f}. Two frames under way: "
+        f"{found['pipelined_per_s']:.0f} frames a second.",
+    ]
 
 
 def _cell(value: float | None) -> str:
@@ -344,10 +366,12 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
     tools = Path(__file__).resolve().parent
     cases = [sys.executable, str(tools / "gpu_check_cases.py"), str(folder)]
     times = [sys.executable, str(tools / "gpu_check_times.py"), str(folder)]
+    runner = [sys.executable, str(tools / "gpu_check_runner.py"), str(folder)]
     sanitizer = shutil.which("compute-sanitizer") or str(Path(nvcc).parent / "compute-sanitizer")
     parts = [
         ("correctness", [*cases, str(folder / "cases.json")], environment),
         ("times", [*times, str(folder / "times.json")], environment),
+        ("runner", [*runner, str(folder / "runner.json")], environment),
     ]
     for tool in ("memcheck", "racecheck"):
         command = [sanitizer, f"--tool={tool}", "--error-exitcode=66", *cases]
@@ -368,6 +392,8 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
             measured = read_json(folder / "times.json")
             report["bandwidth_gb_s"] = measured.get("bandwidth_gb_s")
             report["rows"] = measured.get("rows", [])
+        if name == "runner":
+            report["runner"] = read_json(folder / "runner.json")
         write_report(out, report)  # What is known so far, should the machine go away.
 
 

@@ -203,6 +203,6 @@ def test_cases_without_a_folder_are_refused():
 
 def test_every_program_of_the_check_is_there():
     source = (TOOLS / "gpu_check.py").read_text()
-    for name in ("gpu_check_cases.py", "gpu_check_times.py"):
+    for name in ("gpu_check_cases.py", "gpu_check_times.py", "gpu_check_runner.py"):
         assert f'"{name}"' in source
         assert (TOOLS / name).exists()

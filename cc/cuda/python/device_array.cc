@@ -1,5 +1,7 @@
 #include "cc/cuda/python/device_array.h"
 
+#include <pybind11/stl.h>
+
 #include <cstring>
 
 namespace py = pybind11;

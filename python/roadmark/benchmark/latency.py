@@ -208,7 +208,7 @@ class _Suite:
             return cases
         peers = [Case(model.name, _STOCK, "fp32", 1, True)]
         peers += [
-            Case(model.name, name, "fp32" if engine == ONNXRUNTIME else "its own", 1, True, False)
+            Case(model.name, name, _documented_precision(engine), 1, True, False)
             for engine, name in _AS_DOCUMENTED.items()
             if engine in {case.engine for case in cases} and _file(model, engine)
         ]
@@ -329,7 +329,7 @@ class _Suite:
                 agreement = _agreement(scores[case], scores[stock.case])
                 rows.append(self._beside("whole path", one, stock, target, agreement))
             peer = peers.get(_AS_DOCUMENTED.get(case.engine, ""))
-            if peer:
+            if peer and case.precision == _documented_precision(case.engine):
                 rows.append(self._beside("network alone", one, peer, None, "not compared"))
             if promise and case.engine == OPENVINO:
                 rows.append(self._outside(one, promise))
@@ -407,6 +407,11 @@ def choices(description: Manifest, grid: Any) -> list[tuple[str, str]]:
             "--engines", f"found none of those asked for; here are {there}", "choose among these"
         )
     return found
+
+
+def _documented_precision(engine: str) -> str:
+    """What a runtime takes when nobody says: OpenVINO bf16 where the processor computes it."""
+    return "bf16" if engine == OPENVINO and _computes_bf16() else "fp32"
 
 
 def _computes_bf16() -> bool:

@@ -22,7 +22,9 @@ Detect = Callable[[int], object]
 STREAMS = 8
 # The server's 99th percentile, in medians of a single stream.
 BOUND = 3.0
-_BISECTIONS = 5
+_BISECTIONS = 4
+# Of what the network could do without a pause; below, a try would take long and say little.
+_LOWEST_RATE = 0.1
 _OFFLINE_BATCH = 8
 _SEED = 0
 
@@ -114,16 +116,17 @@ def server(detect: Detect, queries: int, single: np.ndarray, clock: Clock) -> Se
         clock: The time.
     """
     usual = float(np.median(single))
-    low, low_p99 = 0.0, 0.0
+    found = Served(0.0, 0.0, BOUND * usual)
     high = 1e3 / usual
+    low = _LOWEST_RATE * high
     for _ in range(_BISECTIONS):
         rate = (low + high) / 2
         p99 = float(np.percentile(arriving(detect, queries, rate, clock), 99))
         if p99 <= BOUND * usual:
-            low, low_p99 = rate, p99
+            low, found = rate, Served(rate, p99, BOUND * usual)
         else:
             high = rate
-    return Served(low, low_p99, BOUND * usual)
+    return found
 
 
 def arriving(detect: Detect, queries: int, rate: float, clock: Clock) -> np.ndarray:

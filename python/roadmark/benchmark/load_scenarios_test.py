@@ -44,8 +44,14 @@ def test_the_server_finds_a_rate_within_its_bound():
     clock = _Clock()
     served = load_scenarios.server(clock.detect, 2000, np.full(9, 10.0), clock)
     assert 0 < served.p99_ms <= served.bound_ms == 30
-    faster = load_scenarios.arriving(clock.detect, 2000, served.rate + 100 / 16, clock)
+    faster = load_scenarios.arriving(clock.detect, 2000, served.rate + 90 / 16, clock)
     assert np.percentile(faster, 99) > served.bound_ms
+
+
+def test_a_bound_that_no_rate_keeps_is_said():
+    clock = _Clock()
+    hurried = load_scenarios.server(clock.detect, 50, np.full(9, 1.0), clock)
+    assert (hurried.rate, hurried.p99_ms, hurried.bound_ms) == (0, 0, 3)
 
 
 def test_all_four_are_told_with_what_they_rest_on():

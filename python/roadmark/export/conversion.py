@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from roadmark.export import child_process
+from roadmark.inference import child_process
 
 _PROCESS = "roadmark.export.conversion_process"
 _CURE = "leave its --format out, or report this config as a bug"

@@ -28,14 +28,21 @@ from roadmark.export.agreement import STOCK_FOLDER, Agreement
 from roadmark.export.conversion import Conversion
 from roadmark.export.quantisation import Plan, Quantised
 from roadmark.inference.detector import ANCHORS_FILE, Detector
-from roadmark.inference.engine import BATCH, ONNXRUNTIME, OPENVINO, RAW_FOLDER, TENSORFLOW
+from roadmark.inference.engine import (
+    BATCH,
+    ONNXRUNTIME,
+    OPENVINO,
+    RAW_FOLDER,
+    TENSORFLOW,
+    TENSORRT,
+)
 from roadmark.manifest import ONE_STAGE, EngineStamp, Manifest
 from roadmark.odapi import checkpoints
 from roadmark.odapi.trained_model import TrainedModel
 
 ONNX = "onnx"
 TRITON = "triton"
-FORMATS = ("saved_model", ONNX, OPENVINO, TRITON)
+FORMATS = ("saved_model", ONNX, OPENVINO, TRITON, TENSORRT)
 _ONNX_FILE = "onnx/model.onnx"
 _OPENVINO_FILE = "openvino/model.xml"
 _INT8_FILE = "openvino/model_int8.xml"
@@ -65,6 +72,43 @@ class Exported:
     conversion: Conversion | None
     quantised: Quantised | None
 
+    def __str__(self) -> str:
+        lines = [f"raw against stock on {self.agreement}"]
+        if self.conversion:
+            problems = "; ".join(self.conversion.tensorrt) or "nothing in the way"
+            lines.append(f"conversion: {self.conversion}")
+            lines.append(f"for TensorRT (operators and sizes alone): {problems}")
+        lines += [f"{engine} against raw on {found}" for engine, found in self.engines.items()]
+        if self.quantised:
+            lines.append(f"openvino in int8: {self.quantised}")
+        lines.append(
+            f"exported {self.manifest.model} of step {self.manifest.step} to {self.folder}"
+        )
+        return "\n".join(lines)
+
+
+def checked_formats(names: Collection[str], batch_size: int) -> frozenset[str]:
+    """The formats that a user names.
+
+    Args:
+        names: Theirs.
+        batch_size: See `export`.
+
+    Raises:
+        UserError: One is unknown, or the batch size is for none of them.
+    """
+    formats = frozenset(names)
+    for name in sorted(formats - set(FORMATS)):
+        choices = ", ".join(FORMATS)
+        raise UserError("--format", f"found {name!r}", f"choose among {choices}")
+    if batch_size and formats <= {"saved_model"}:
+        raise UserError(
+            "--batch_size",
+            "found it with saved_model alone, whose batch is always free",
+            "add --format=onnx or openvino",
+        )
+    return formats
+
 
 def export(
     model: TrainedModel,
@@ -79,7 +123,8 @@ def export(
         model: As `trained_model.find` gives it.
         out: The folder; an earlier export there is replaced.
         formats: Of `FORMATS`, those to write besides the SavedModels, which are always there;
-            `triton` brings `onnx` with it.
+            `triton` and `tensorrt` bring `onnx` with them. Engines of TensorRT are not made here:
+            see `tensorrt_build.add`.
         batch_size: The only one that these formats take; 0 for any.
         int8: Adds OpenVINO's file in int8, made like this; needs its format.
 
@@ -88,7 +133,7 @@ def export(
             the config needs what cannot be exported, or the formats do not agree.
     """
     out = Path(out)
-    formats = {*formats, ONNX} if TRITON in formats else formats
+    formats = {*formats, ONNX} if {TRITON, TENSORRT} & {*formats} else formats
     _refuse_to_replace(out, model)
     parts = 7 if int8 is None else 8
     with progress.track("exporting", parts, "parts") as meter, atomic.atomic_folder(out) as folder:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from roadmark.errors import UserError
-from roadmark.export import child_process
+from roadmark.inference import child_process
 
 _PROCESS = "roadmark.export.quantisation_process"
 _POINTS = 100

@@ -24,15 +24,25 @@ TENSORFLOW = "tensorflow"
 TENSORRT = "tensorrt"
 ENGINES = (TENSORFLOW, ONNXRUNTIME, OPENVINO, TENSORRT)
 DEVICES = ("cpu", "gpu")
-PRECISIONS = ("fp32", "bf16", "int8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 # In what an engine was built for: the only batch size that it takes.
 BATCH = "batch"
 # Fastest first, as measured: docs/export.md. TensorFlow runs every export.
 _ORDER_ON_CPU = (OPENVINO, ONNXRUNTIME, TENSORFLOW)
-_ORDER_ON_GPU = (ONNXRUNTIME, TENSORFLOW)
+_ORDER_ON_GPU = (TENSORRT, ONNXRUNTIME, TENSORFLOW)
 # What `--format` of `export` makes an engine's file.
-_FORMATS = {ONNXRUNTIME: "onnx", OPENVINO: "openvino", TENSORFLOW: "saved_model"}
-_PACKAGES = {OPENVINO: "openvino", ONNXRUNTIME: "onnxruntime", TENSORFLOW: "tensorflow"}
+_FORMATS = {
+    ONNXRUNTIME: "onnx",
+    OPENVINO: "openvino",
+    TENSORFLOW: "saved_model",
+    TENSORRT: "tensorrt",
+}
+_PACKAGES = {
+    OPENVINO: "openvino",
+    ONNXRUNTIME: "onnxruntime",
+    TENSORFLOW: "tensorflow",
+    TENSORRT: "tensorrt",
+}
 
 
 class Buffer(Protocol):
@@ -252,18 +262,12 @@ def _engine_class(name: str) -> type[Engine]:
 
         return OnnxRuntimeEngine
     if name == TENSORRT:
-        raise _no_tensorrt()
+        from roadmark.inference.tensorrt_engine import TensorRtEngine
+
+        return TensorRtEngine
     from roadmark.inference.tensorflow_engine import TensorFlowEngine
 
     return TensorFlowEngine
-
-
-def _no_tensorrt() -> UserError:
-    from roadmark.inference import nvidia_driver
-
-    missing = nvidia_driver.what_is_missing()
-    found = f"this machine has {missing}" if missing else "this release has no TensorRT runner"
-    return UserError("--engine", f"found tensorrt, but {found}", "use --engine=auto")
 
 
 def _has_nvidia_gpu() -> bool:

@@ -17,7 +17,7 @@ from roadmark.benchmark.contenders import latency
 Arrays = dict[str, np.ndarray]
 Timed = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
-_BENCHMARK_APP = "openvino.tools.benchmark.main"
+_BENCHMARK_APP = "import sys; from openvino.tools.benchmark.main import main; sys.exit(main())"
 _APP_SECONDS = 5
 
 
@@ -37,7 +37,7 @@ def onnxruntime(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 def openvino(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """`compile_model(file, "CPU")(inputs)`; options and result as of `latency.detecting`.
 
-    Its precision is the one that OpenVINO takes for this processor.
+    Its precision is the one that OpenVINO takes for this processor: bf16 where it computes that.
     """
     del threads, arrays
     import openvino as ov
@@ -51,14 +51,15 @@ def openvino(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 
 
 def benchmark_app(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
-    """OpenVINO's own measuring tool, for latency; its median is each of the samples."""
-    del arrays
+    """OpenVINO's own measuring tool, for latency; its median is the only sample."""
+    del arrays, threads
     if importlib.util.find_spec("openvino.tools.benchmark") is None:
         raise RuntimeError("openvino's benchmark_app is not installed")
     spec = manifest.load(options["model"]).input
     shape = f"{spec.name}[1,{spec.height},{spec.width},3]"
-    command = [sys.executable, "-P", "-m", _BENCHMARK_APP, "-m", options["file"], "-d", "CPU"]
-    command += ["-hint", "latency", "-nthreads", str(threads), "-t", str(_APP_SECONDS)]
+    command = [sys.executable, "-P", "-c", _BENCHMARK_APP, "-m", options["file"], "-d", "CPU"]
+    # Its hints exclude a number of threads; it takes the processors that this process is bound to.
+    command += ["-hint", "latency", "-t", str(_APP_SECONDS)]
     command += ["-shape", shape, "-infer_precision", options["infer_precision"]]
 
     def call() -> Arrays:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,13 +32,22 @@ def run(module: str, arguments: Sequence[str], where: Path, what: str, cure: str
     Raises:
         UserError: It fails, or the object has a `mistake`: the three parts of a `UserError`.
     """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    return run_command(command, environment, where, what, cure)
+
+
+def run_command(
+    command: Sequence[str], environment: Mapping[str, str], where: str | Path, what: str, cure: str
+) -> dict[str, Any]:
+    """Likewise, of any command in an environment of its own; see `run`."""
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=log,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=environment,
         )
         try:
             code = process.wait()

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from roadmark.errors import UserError
-from roadmark.export import child_process
+from roadmark.inference import child_process
 
 _PROGRAM = """
 import json, os, signal, sys

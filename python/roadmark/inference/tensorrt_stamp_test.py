@@ -1,0 +1,154 @@
+"""What is said about engines and machines that do not fit, without TensorRT and without a GPU."""
+
+import ast
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from roadmark.errors import UserError
+from roadmark.inference import engine, tensorrt_engine, tensorrt_process, tensorrt_stamp
+from roadmark.inference.tensorrt_stamp import Here
+from roadmark.manifest import EngineStamp
+
+_HERE = Here("10.16.1.11", "NVIDIA H200", "9.0")
+_MODEL = SimpleNamespace(weights_sha256="aa", config_sha256="bb", engines=())
+_BUILT = dataclasses.asdict(_HERE) | {
+    "batch_min": "1",
+    "batch_max": "8",
+    "weights_sha256": "aa",
+    "config_sha256": "bb",
+}
+
+
+def _stamp(**changes):
+    return EngineStamp("tensorrt", "tensorrt/model_fp16.engine", "fp16", _BUILT | changes)
+
+
+_VERSION = {"version_compatible": "yes"}
+_HARDWARE = {"hardware_compatible": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "says"),
+    [
+        (_stamp(), []),
+        (_stamp(tensorrt="10.4.0"), ["built by TensorRT 10.4.0, here is 10.16.1.11"]),
+        (_stamp(tensorrt="10.4.0", **_VERSION), []),
+        (_stamp(tensorrt="11.4.0", **_VERSION), ["built by TensorRT 11.4.0, here is 10.16.1.11"]),
+        (
+            _stamp(gpu="Tesla T4", compute_capability="7.5"),
+            ["built for Tesla T4 (compute capability 7.5), here is NVIDIA H200 (9.0)"],
+        ),
+        (_stamp(gpu="NVIDIA A10", compute_capability="8.6", **_HARDWARE), []),
+        (_stamp(weights_sha256="cc"), ["built from another model (weights_sha256 differs)"]),
+    ],
+    ids=[
+        "fits",
+        "version",
+        "later version",
+        "earlier version",
+        "GPU",
+        "GPU from Ampere on",
+        "another checkpoint",
+    ],
+)
+def test_all_that_does_not_match_is_told(stamp, says):
+    assert tensorrt_stamp.mismatches(stamp, _MODEL, _HERE) == says
+
+
+def test_a_portable_engine_wants_ampere():
+    here = dataclasses.replace(_HERE, gpu="Tesla T4", compute_capability="7.5")
+    found = tensorrt_stamp.mismatches(_stamp(**_HARDWARE), _MODEL, here)
+    assert found == ["built for Ampere or later, here is a Tesla T4"]
+
+
+def test_the_error_has_everything_and_the_command_that_rebuilds():
+    stamp = _stamp(tensorrt="8.6.1", gpu="Tesla T4")
+    with pytest.raises(UserError) as caught:
+        tensorrt_stamp.refuse_mismatch(Path("e"), stamp, _MODEL, _HERE, "the command")
+    assert str(caught.value) == (
+        "e: built by TensorRT 8.6.1, here is 10.16.1.11; built for Tesla T4 (compute capability "
+        "9.0), here is NVIDIA H200 (9.0); build it here with: the command"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "flags"),
+    [
+        ("8.6.1", "fp32", (["EXPLICIT_BATCH"], [])),
+        ("8.6.1", "fp16", (["EXPLICIT_BATCH"], ["FP16"])),
+        ("10.16.1.11", "fp16", (["STRONGLY_TYPED"], [])),
+        ("10.16.1.11", "bf16", (["STRONGLY_TYPED"], [])),
+        ("11.4.0.106", "bf16", ([], [])),
+    ],
+)
+def test_only_old_versions_are_told_what_the_file_says(version, precision, flags):
+    assert tensorrt_process.flags_of(version, precision) == flags
+
+
+def test_bf16_is_refused_where_the_builder_has_it_not():
+    with pytest.raises(tensorrt_process.MistakeError, match=r"TensorRT 8\.6\.1 has no bf16"):
+        tensorrt_process.flags_of("8.6.1", "bf16")
+
+
+def test_the_process_is_python_3_8():
+    ast.parse(tensorrt_stamp.PROCESS.read_text(), feature_version=(3, 8))
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt") is not None, reason="this machine has TensorRT"
+)
+def test_no_library_is_one_line_with_a_cure():
+    with pytest.raises(UserError, match=r"found no TensorRT .*--tensorrt_python") as caught:
+        tensorrt_stamp.run_process(["probe"], "tensorrt", "cannot be used", None)
+    assert "\n" not in str(caught.value)
+
+
+def _interpreter(folder, script):
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_library_that_ends_the_process_leaves_this_one_alive(tmp_path):
+    python = _interpreter(tmp_path, "kill -SEGV $$")
+    with pytest.raises(UserError, match="no engine can be built: the process was ended by sig"):
+        tensorrt_stamp.run_process(["build"], "m.onnx", "no engine can be built", python)
+
+
+def test_an_interpreter_that_is_not_there():
+    with pytest.raises(UserError, match="--tensorrt_python: nowhere/python cannot be run"):
+        tensorrt_stamp.run_process(["probe"], "tensorrt", "cannot be used", "nowhere/python")
+
+
+def test_another_interpreter_does_not_see_our_packages(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "ours")
+    python = _interpreter(tmp_path, 'echo "{\\"seen\\": \\"$PYTHONPATH\\"}"')
+    assert tensorrt_stamp.run_process(["probe"], "", "", python) == {"seen": ""}
+
+
+@pytest.mark.parametrize(("batch", "fits"), [(0, False), (1, True), (8, True), (9, False)])
+def test_a_batch_beyond_the_profile_is_refused(batch, fits):
+    if fits:
+        tensorrt_engine.require_batch(batch, _stamp())
+        return
+    with pytest.raises(UserError, match=f"found a batch of {batch}, the engine was built for 1 to"):
+        tensorrt_engine.require_batch(batch, _stamp())
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
+def test_without_a_driver_nothing_is_loaded(tmp_path):
+    held = SimpleNamespace(engines=(_stamp(),))
+    with pytest.raises(UserError, match="found tensorrt, but this machine has no NVIDIA driver"):
+        engine.load(tmp_path, held, "tensorrt")
+    assert "tensorrt" not in sys.modules
+
+
+def test_a_processor_is_no_place_for_it(tmp_path):
+    with pytest.raises(UserError, match="--device: found cpu, which tensorrt has not"):
+        engine.load(tmp_path, _MODEL, "tensorrt", "cpu")
