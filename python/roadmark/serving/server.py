@@ -1,0 +1,151 @@
+"""Runs the service: loads models, listens, and ends in an orderly way.
+
+SIGTERM: health checks begin to fail and answers to close their connections, while requests are
+still taken for a while; then the port closes, and what is in hand is finished. A second one, or
+Ctrl-C, closes the port at once. SIGHUP: all models are loaded again.
+"""
+
+import asyncio
+import functools
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+
+import prometheus_client
+import uvicorn
+
+from roadmark.errors import UserError
+from roadmark.serving import models as served_models
+from roadmark.serving.gate import Gate
+from roadmark.serving.models import Models
+from roadmark.serving.options import ServeOptions
+from roadmark.serving.service import application
+from roadmark.serving.telemetry import Metrics, log, start_log
+from roadmark.serving.urls import Fetcher
+
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 75
+
+
+def run(folders: Mapping[str, Path], options: ServeOptions) -> None:
+    """Serves models until a signal ends it.
+
+    Args:
+        folders: Exported folders by name; the first answers where a request names none.
+        options: How.
+
+    Raises:
+        UserError: A folder is not whole, this machine lacks what was asked for, or the port is
+            taken.
+    """
+    start_log()
+    # A time of creation beside every counter doubles what Prometheus reads.
+    prometheus_client.disable_created_metrics()
+    metrics = Metrics()
+    with listen(options.host, options.port) as port, _threads() as threads:
+        load = functools.partial(
+            served_models.load, options=options, decoders=threads, metrics=metrics
+        )
+        models = Models(folders, load, options.limits.pictures, metrics)
+        models.load_all()
+        for name in models.names:
+            model = models.get(name)
+            log("model", name=name, folder=str(folders[name]), engine=str(model.detector.engine))
+        asyncio.run(_serve(models, options, threads, metrics, port))
+    log("ended")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """An open port.
+
+    Raises:
+        UserError: It is taken, or not to be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"--port={port}, --host={host}",
+            f"cannot listen there ({reason})",
+            "choose another port, or end what listens on it",
+        ) from None
+
+
+async def _serve(
+    models: Models,
+    options: ServeOptions,
+    threads: ThreadPoolExecutor,
+    metrics: Metrics,
+    port: socket.socket,
+) -> None:
+    limits = options.limits
+    fetcher = Fetcher(options.allowed_urls, limits.body_bytes, limits.time_s)
+    gate = application(models, options, threads, fetcher, metrics)
+    server = _Server(gate, options)
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task] = set()
+
+    def reload() -> None:
+        task = loop.create_task(models.reload_all())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    host, number = port.getsockname()[:2]
+    log("serving", url=f"http://{f'[{host}]' if ':' in host else host}:{number}", pid=os.getpid())
+    if not options.token and not host.startswith("127.") and host != "::1":
+        log("anyone who reaches the port may use it: there is no token")
+    await server.serve([port])
+    await asyncio.gather(*reloads)
+    await models.close()
+    await fetcher.close()
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 1, thread_name_prefix="decoder")
+
+
+class _Server(uvicorn.Server):
+    """Drains before it closes the port."""
+
+    def __init__(self, gate: Gate, options: ServeOptions) -> None:
+        super().__init__(
+            uvicorn.Config(
+                gate,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=int(options.limits.time_s) + 1,
+            )
+        )
+        self._gate = gate
+        self._drain_s = options.drain_s
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See `uvicorn.Server`: a handler of signals."""
+        if sig == signal.SIGTERM and not self._gate.is_draining:
+            self._gate.is_draining = True
+            self._loop.call_soon_threadsafe(self._drain)
+            return
+        if sig == signal.SIGINT:
+            super().handle_exit(sig, frame)
+        self.should_exit = True
+
+    def _drain(self) -> None:
+        log("draining", seconds=self._drain_s)
+        self._loop.call_later(self._drain_s, self._close_port)
+
+    def _close_port(self) -> None:
+        self.should_exit = True
