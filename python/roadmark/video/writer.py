@@ -81,16 +81,10 @@ class VideoWriter:
         Raises:
             UserError: The file can only hold a constant rate, and this frame is off it.
         """
-        frame = self._padded(picture)
         if not self.frames:
             self._first_tick = pts
-        frame.pts, frame.time_base = pts - self._zero, self._source.time_base
-        if self._counts_frames:
-            frame.pts, frame.time_base = self._position(frame), 1 / self._source.rate
-        if self._palette is not None:
-            frame = self._palette.convert(frame)
         with self._noting_failure():
-            self._container.mux(self._stream.encode(frame))
+            self._container.mux(self._encode(picture, pts))
         self._last_tick = pts
         self.frames += 1
 
@@ -107,8 +101,7 @@ class VideoWriter:
         # A damaged source may step back in time, which no container can hold.
         if packet.dts <= self._last_sound.get(track.index, packet.dts - 1):
             return
-        # What an encoder puts before its first sound would move every frame of an AVI.
-        if self._counts_frames and packet.dts < start:
+        if packet.dts < start and self._would_move_frames(packet):
             return
         self._last_sound[track.index] = packet.dts
         packet.stream = track
@@ -140,6 +133,26 @@ class VideoWriter:
             wanted = (tick - self._zero) * self._source.time_base
             if abs(got - wanted) > tolerance:
                 raise _unfaithful(name, f"a frame at {float(got):.3f} s", f"{float(wanted):.3f} s")
+
+    def _encode(self, picture: av.VideoFrame, pts: int) -> list[av.Packet]:
+        frame = self._padded(picture)
+        frame.pts, frame.time_base = pts - self._zero, self._source.time_base
+        if self._counts_frames:
+            frame.pts, frame.time_base = self._position(frame), 1 / self._source.rate
+        if self._palette is not None:
+            frame = self._palette.convert(frame)
+        return self._stream.encode(frame)
+
+    def _flush(self) -> list[av.Packet]:
+        return self._stream.encode(None)
+
+    def _would_move_frames(self, packet: av.Packet) -> bool:
+        """Whether sound before second 0, which encoders begin with, would move every frame."""
+        if self._counts_frames or self.path.suffix.lower() != ".mkv":
+            return self._counts_frames
+        # Matroska has a way to say how much that is; only MP4's AAC and MP3 do not tell it.
+        is_opus = packet.stream.codec_context.codec.canonical_name == "opus"
+        return "mp4" in packet.stream.container.format.name and not is_opus
 
     @property
     def _zero(self) -> int:
@@ -225,7 +238,7 @@ class VideoWriter:
             self.path.unlink(missing_ok=True)
             return
         with self._noting_failure():
-            self._container.mux(self._stream.encode(None))
+            self._container.mux(self._flush())
             self._container.close()
 
     @contextlib.contextmanager
