@@ -5,9 +5,11 @@ samples under a box, tag, mask or trail change, and a chroma sample, which stand
 it lies over (2 or 1 at an odd edge), is mixed in the mean of what is drawn on those.
 """
 
+import abc
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -58,8 +60,22 @@ class Yuv420:
 BT601, BT709 = (0.299, 0.114), (0.2126, 0.0722)
 
 
+class Canvas(abc.ABC):
+    """A picture that is not in host memory, and draws on itself where it is.
+
+    Attributes:
+        size: Height and width in pixels.
+    """
+
+    size: tuple[int, int]
+
+    @abc.abstractmethod
+    def annotate(self, **marks: Any) -> None:
+        """Draws; `marks` are the arguments of `_native.annotate` behind the picture's own."""
+
+
 def draw(
-    picture: np.ndarray | Yuv420,
+    picture: np.ndarray | Yuv420 | Canvas,
     detections: Detections,
     names: Mapping[int, str],
     trails: Sequence[np.ndarray] | None = None,
@@ -98,7 +114,7 @@ def draw(
 
 
 def draw_boxes(
-    picture: np.ndarray | Yuv420,
+    picture: np.ndarray | Yuv420 | Canvas,
     boxes: np.ndarray,
     classes: np.ndarray,
     labels: Sequence[str],
@@ -113,7 +129,8 @@ def draw_boxes(
     Boxes that come first are drawn on top. What lies outside the picture is cut off.
 
     Args:
-        picture: uint8 `[H, W, 3]` RGB or `Yuv420`, writeable; rows may lie apart in memory.
+        picture: uint8 `[H, W, 3]` RGB or `Yuv420`, writeable; rows may lie apart in memory. Or a
+            `Canvas`.
         boxes: float32 `[N, 4]`, `[ymin, xmin, ymax, xmax]` in pixels.
         classes: Integers `[N]`, which choose the colours.
         labels: `N` texts; an empty one has no tag. What the font lacks is shown as a box.
@@ -127,9 +144,7 @@ def draw_boxes(
             piece, or is read-only; a box is NaN, a trail not finite, or a label no text. The
             message names it.
     """
-    is_rgb = not isinstance(picture, Yuv420)
-    planes = (picture,) if is_rgb else picture.planes
-    height, width = (*np.shape(planes[0]), 0, 0)[:2]  # Any shape: what is wrong is named below.
+    height, width, annotate = _target(picture)
     style = style_of(height, width, opacity)
     atlas = glyph_atlas.of_size(style.text_size)
     _require_texts(labels)
@@ -138,10 +153,7 @@ def draw_boxes(
     boxes = as_array(boxes, "boxes")
     index = (_checked(classes, boxes) - 1) % len(_PALETTE)
     points, ends = _joined(trails, len(boxes))
-    _native.annotate(
-        planes,
-        luma_weights=BT709 if is_rgb else picture.luma_weights,
-        full_range=False if is_rgb else picture.full_range,
+    annotate(
         boxes=boxes,
         colours=colours[index],
         text_colours=text_colours[index],
@@ -158,6 +170,21 @@ def draw_boxes(
         opacity=style.opacity,
         mask_opacity=style.mask_opacity,
     )
+
+
+def _target(picture: np.ndarray | Yuv420 | Canvas) -> tuple[int, int, Callable[..., None]]:
+    """Height, width, and what draws on it."""
+    if isinstance(picture, Canvas):
+        return *picture.size, picture.annotate
+    is_rgb = not isinstance(picture, Yuv420)
+    planes = (picture,) if is_rgb else picture.planes
+    height, width = (*np.shape(planes[0]), 0, 0)[:2]  # Any shape: `_native` names what is wrong.
+    luma_weights = BT709 if is_rgb else picture.luma_weights
+    full_range = False if is_rgb else picture.full_range
+    draws = functools.partial(
+        _native.annotate, planes, luma_weights=luma_weights, full_range=full_range
+    )
+    return height, width, draws
 
 
 def class_name(names: Mapping[int, str], class_id: int) -> str:

@@ -3,22 +3,25 @@
 import collections
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from rich.console import Console
 
 from roadmark.errors import UserError
 from roadmark.ops import annotate
 from roadmark.progress import track
-from roadmark.video import crops, gif_preview, run_page, side_by_side
+from roadmark.video import crops, gif_preview, gpu_choice, gpu_path, run_page, side_by_side
 from roadmark.video import journal as journals
 from roadmark.video.detections_file import DetectionsFile
 from roadmark.video.frame_detector import FrameDetector
 from roadmark.video.frame_pool import FramePool
+from roadmark.video.gpu_path import Write
 from roadmark.video.newest import Newest, is_live
 from roadmark.video.options import DEFAULTS, VideoOptions
 from roadmark.video.partial import (
@@ -134,13 +137,23 @@ def annotate_video(
     out = Path(out)
     check_output(out, options.codec)
     called, pool = time.monotonic(), FramePool()
-    with VideoReader(source, pool, options.span, options.fps) as reader, refusing_disk(out):
+    with (
+        VideoReader(source, pool, options.span, options.fps) as reader,
+        refusing_disk(out),
+        contextlib.ExitStack() as stack,
+    ):
         if out.exists() and reader.path.exists() and out.samefile(reader.path):
             raise UserError(out, "is the source itself", "choose another name with --out")
         if options.crops is not None and not options.resume:
             crops.check(options.crops)
+        still = None if options.page is None else reader.first_frame.image
+        live = is_live(str(source))
+        gpu = gpu_path.begin(source, reader, out, detector, options, live, report)
+        if gpu is not None:
+            stack.enter_context(gpu_choice.explaining(source))
+            reader, pool, detector = stack.enter_context(gpu.reader), gpu.surfaces, gpu.detector
         run = _Run(reader, pool, out, detector, names, options, report)
-        run.prepare(is_live(str(source)))
+        run.prepare(live, still, None if gpu is None else gpu.writer)
         begin = time.monotonic()
         run.work(None if detections is None else Path(detections))
     if options.gif is not None:
@@ -173,9 +186,17 @@ class _Run:
         if self._second is not None:
             self._looking.append(Looking(1, self._second.detector, options.stride))
 
-    def prepare(self, live: bool) -> None:
-        """Does what is to be done once, before the clock starts."""
+    def prepare(self, live: bool, still: np.ndarray | None, write: Write | None) -> None:
+        """Does what is to be done once, before the clock starts.
+
+        Args:
+            live: Whether the source does not wait.
+            still: The first frame for the page, or None.
+            write: Makes the writer; None for one that encodes on the processor.
+        """
         info = self._reader.info
+        self._still = still
+        self._write = write or functools.partial(VideoWriter, codec=self._options.codec)
         for counter in self._options.counters:
             counter.place(info.height, info.width)
         # A live source does not wait for more frames to come.
@@ -186,7 +207,6 @@ class _Run:
         for looking in self._looking:
             looking.detector.warm_up([self._reader.first_frame] * self._batch_size)
         self._sights = None if self._options.page is None else Sights()
-        self._still = None if self._sights is None else self._reader.first_frame.image
 
     def work(self, detections: Path | None) -> None:
         """Annotates the whole video, and verifies what was written."""
@@ -202,7 +222,7 @@ class _Run:
                 info = side_by_side.info(info)
             sound = self._reader.sound
             with contextlib.ExitStack() as stack:
-                writer = VideoWriter(temporary[0], info, sound, report, self._options.codec)
+                writer = self._write(temporary[0], info, sound, report)
                 stack.enter_context(writer)
                 names = self._names
                 files = [stack.enter_context(DetectionsFile(t, names)) for t in temporary[1:]]

@@ -97,14 +97,19 @@ class ByModel:
         detector: The model.
         score_threshold: Drops objects with this score or less.
         classes: Ids of the classes to keep; all when empty.
+
+    Attributes:
+        model: The model.
+        score_threshold: See the arguments.
+        classes: See the arguments.
     """
 
     def __init__(
         self, detector: Detector, score_threshold: float, classes: Sequence[int] = ()
     ) -> None:
-        self._detector = detector
-        self._score_threshold = score_threshold
-        self._classes = tuple(classes)
+        self.model = detector
+        self.score_threshold = score_threshold
+        self.classes = tuple(classes)
         # Batches are tens of megabytes, so their memory is used again.
         self._buffers: collections.deque[np.ndarray] = collections.deque()
         self._running: collections.deque[Submitted] = collections.deque()
@@ -112,9 +117,9 @@ class ByModel:
     @property
     def identity(self) -> str:
         """What the results depend on: the weights, what runs them, and what is left out."""
-        weights = self._detector.manifest.weights_sha256[:16]
-        classes = ",".join(map(str, sorted(self._classes))) or "all"
-        return f"{weights}, {self._detector.engine}, above {self._score_threshold}, {classes}"
+        weights = self.model.manifest.weights_sha256[:16]
+        classes = ",".join(map(str, sorted(self.classes))) or "all"
+        return f"{weights}, {self.model.engine}, above {self.score_threshold}, {classes}"
 
     def warm_up(self, frames: Sequence[Frame]) -> None:
         """See `FrameDetector`."""
@@ -127,36 +132,37 @@ class ByModel:
         if buffer is not None and len(buffer) < len(frames):
             buffer = None
         out = None if buffer is None else buffer[: len(frames)]
-        return self._detector.preprocess([frame.picture for frame in frames], out)
+        return self.model.preprocess([frame.picture for frame in frames], out)
 
     def submit(self, inputs: Inputs) -> Submitted:
         """See `FrameDetector`."""
-        handle = self._detector.start(inputs)
+        handle = self.model.start(inputs)
         self._running.append(handle)
         return handle
 
     def result(self, handle: Submitted) -> dict[str, np.ndarray]:
         """See `FrameDetector`; batches are asked for in the order in which they were submitted."""
         self._running.popleft()
-        return self._detector.outputs(handle)
+        return self.model.outputs(handle)
 
     def postprocess(self, inputs: Inputs, outputs: dict[str, np.ndarray]) -> list[Detections]:
         """See `FrameDetector`."""
-        batch = inputs.arrays[self._detector.manifest.input.name]
+        batch = inputs.arrays[self.model.manifest.input.name]
         self._buffers.append(batch if batch.base is None else batch.base)
-        return self._wanted(self._detector.postprocess(outputs, inputs, self._score_threshold))
+        return self.wanted(self.model.postprocess(outputs, inputs, self.score_threshold))
 
     def drain(self) -> None:
         """See `FrameDetector`; the engine reads from memory that must stay until it is done."""
         while self._running:
             with contextlib.suppress(Exception):  # Of a batch that nobody asks for.
-                self._detector.outputs(self._running.popleft())
+                self.model.outputs(self._running.popleft())
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Looks at RGB pictures; see `Detector.detect`."""
-        return self._wanted(self._detector.detect(images, self._score_threshold))
+        return self.wanted(self.model.detect(images, self.score_threshold))
 
-    def _wanted(self, found: list[Detections]) -> list[Detections]:
-        if not self._classes:
+    def wanted(self, found: list[Detections]) -> list[Detections]:
+        """What was found, without the classes that are not to be kept."""
+        if not self.classes:
             return found
-        return [one.select(np.isin(one.classes, self._classes)) for one in found]
+        return [one.select(np.isin(one.classes, self.classes)) for one in found]

@@ -15,6 +15,7 @@ from av.format import Flags
 from av.stream import Disposition
 
 from roadmark.errors import UserError
+from roadmark.ops import annotate
 from roadmark.ops.preprocess import YuvPicture
 from roadmark.video import picture_film, yuv_frame
 from roadmark.video.clock import Clock
@@ -73,6 +74,25 @@ WHOLE = Span()
 
 
 @dataclasses.dataclass(frozen=True)
+class Coded:
+    """What the first frame is in the file.
+
+    Attributes:
+        codec: FFmpeg's name of the codec.
+        pixel_format: FFmpeg's name, as it was decoded.
+        quarter_turns: By how many times 90 degrees it has to be turned.
+        is_interlaced: Whether it is two fields.
+        has_time: Whether it says when it is shown.
+    """
+
+    codec: str
+    pixel_format: str
+    quarter_turns: int
+    is_interlaced: bool
+    has_time: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Frame:
     """One picture of a video.
 
@@ -94,6 +114,12 @@ class Frame:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.yuv.height, self.yuv.width
+
+    @property
+    def canvas(self) -> annotate.Yuv420 | annotate.Canvas:
+        """What drawing changes: the samples themselves."""
+        planes = yuv_frame.planes(self.yuv)
+        return annotate.Yuv420(planes, self.colour.luma_weights, self.colour.full_range)
 
     @property
     def image(self) -> np.ndarray:
@@ -120,6 +146,7 @@ class VideoReader:
 
     Attributes:
         info: What the video looks like.
+        coded: What its first frame is in the file.
         sound: The audio streams.
         skipped: Packets that could not be decoded, so far.
         concealed: Frames that the decoder had to patch up, so far.
@@ -136,6 +163,8 @@ class VideoReader:
         UserError: No such file, not a video, nothing in it can be decoded, the span begins after
             its end, or `fps` is given for what has a rate of its own.
     """
+
+    _frame_type: type[Frame] = Frame
 
     def __init__(
         self,
@@ -276,7 +305,7 @@ class VideoReader:
             if due is not None and seconds < due:
                 continue
             due = self._next_due(seconds)
-            yield Frame(index, pts, float(seconds), self._upright(item), self._colour)
+            yield self._frame_type(index, pts, float(seconds), self._upright(item), self._colour)
             index += 1
         self.stopped = self.stopped or self._missing_end(end, longest)
 
@@ -300,8 +329,7 @@ class VideoReader:
         return seconds >= 0 and not self._is_past(seconds)
 
     def _upright(self, frame: av.VideoFrame) -> av.VideoFrame:
-        quarter_turns = round(frame.rotation / 90) % 4
-        return self._colour.to_yuv420p(frame, self._pool, quarter_turns)
+        return self._colour.to_yuv420p(frame, self._pool, _quarter_turns(frame))
 
     def _decode(self) -> Iterator[av.VideoFrame | av.Packet]:
         size = None
@@ -321,8 +349,15 @@ class VideoReader:
 
     def _note_format(self, frame: av.VideoFrame) -> tuple[int, int]:
         self._colour = Colour.of(frame)
+        self.coded = Coded(
+            self._stream.codec_context.codec.canonical_name,
+            frame.format.name,
+            _quarter_turns(frame),
+            bool(frame.interlaced_frame),
+            frame.pts is not None,
+        )
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
-        self._aspect = 1 / aspect if round(frame.rotation / 90) % 2 else aspect
+        self._aspect = 1 / aspect if self.coded.quarter_turns % 2 else aspect
         return frame.width, frame.height
 
     def _packets(self) -> Iterator[av.Packet]:
@@ -423,6 +458,10 @@ def _video_stream(container: av.container.InputContainer, path: Path) -> av.Vide
     if films[0].codec_context is None:
         raise UserError(path, "its video codec is unknown here", "convert it to H.264 first")
     return films[0]
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    return round(frame.rotation / 90) % 4
 
 
 def _has_gif_trailer(path: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from roadmark.detections import Detections
 from roadmark.ops import annotate
 from roadmark.progress import Meter
-from roadmark.video import crops, side_by_side, yuv_frame
+from roadmark.video import crops, side_by_side
 from roadmark.video.counting import Counter
 from roadmark.video.detections_file import DetectionsFile
 from roadmark.video.frame_detector import FrameDetector
@@ -183,12 +183,12 @@ class Drawing:
                 crops.save(self.crops, frame.index, frame.image, first.found, self.names)
             if self.side_by_side is None:
                 batch.drawn.append(frame.yuv)
-                self._draw(_picture(frame, yuv_frame.planes(frame.yuv)), first)
+                self._draw(frame.canvas, first)
             else:
                 batch.drawn.append(self._draw_both(frame, of_models, self.side_by_side))
         return batch
 
-    def _draw(self, picture: annotate.Yuv420, shown: Shown) -> None:
+    def _draw(self, picture: annotate.Yuv420 | annotate.Canvas, shown: Shown) -> None:
         annotate.draw(picture, shown.found, self.names, shown.trails)
         for counter, counts in zip(self.counters, shown.counts, strict=False):
             counter.draw(picture, counts)
