@@ -292,7 +292,8 @@ class _Suite:
 
     def _scenarios(self, model: _Model, side: _Side) -> dict[str, Any]:
         self._options.say(f"kinds of load: {side.case}")
-        return self._further(model, side, "scenarios", {"queries": self._effort.queries})
+        terms = {"queries": self._effort.queries, "limit_s": 2 * self._effort.limit_s}
+        return self._further(model, side, "scenarios", terms)
 
     def _further(
         self, model: _Model, side: _Side, function: str, terms: Mapping[str, Any]

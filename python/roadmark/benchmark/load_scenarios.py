@@ -27,6 +27,7 @@ _BISECTIONS = 4
 _LOWEST_RATE = 0.1
 _OFFLINE_BATCH = 8
 _SEED = 0
+_FEWEST = 8
 
 
 class Clock(Protocol):
@@ -67,12 +68,15 @@ class Served:
     bound_ms: float
 
 
-def all_of_them(detect: Detect, queries: int, clock: Clock | None = None) -> dict[str, Any]:
+def all_of_them(
+    detect: Detect, queries: int, limit_s: float, clock: Clock | None = None
+) -> dict[str, Any]:
     """Runs the four.
 
     Args:
         detect: What is measured; warm.
-        queries: Of each kind.
+        queries: Of each kind, at most.
+        limit_s: Fewer queries are made where one stream would take longer for them, down to 8.
         clock: The machine's when left out.
 
     Returns:
@@ -80,6 +84,8 @@ def all_of_them(detect: Detect, queries: int, clock: Clock | None = None) -> dic
         `offline` with pictures_per_s; each with its number of queries.
     """
     clock = clock or WallClock()
+    usual_ms = float(np.median(streams(detect, 3, 1, clock)))
+    queries = min(queries, max(_FEWEST, int(1e3 * limit_s / usual_ms)))
     single = streams(detect, queries, 1, clock)
     multiple = streams(detect, max(2, queries // STREAMS), STREAMS, clock)
     served = server(detect, queries, single, clock)

@@ -56,7 +56,7 @@ def test_a_bound_that_no_rate_keeps_is_said():
 
 def test_all_four_are_told_with_what_they_rest_on():
     clock = _Clock()
-    found = load_scenarios.all_of_them(clock.detect, 16, clock)
+    found = load_scenarios.all_of_them(clock.detect, 16, 1.0, clock)
     assert found["single_stream"] == {
         "p50_ms": pytest.approx(10),
         "p90_ms": pytest.approx(10),
@@ -65,3 +65,10 @@ def test_all_four_are_told_with_what_they_rest_on():
     }
     assert found["multi_stream"]["queries"] == 2
     assert found["offline"] == {"pictures_per_s": pytest.approx(100), "pictures": 16}
+
+
+@pytest.mark.parametrize(("limit_s", "queries"), [(1.0, 50), (0.2, 20), (0.01, 8)])
+def test_a_slow_network_gets_fewer_queries(limit_s, queries):
+    clock = _Clock()
+    found = load_scenarios.all_of_them(clock.detect, 50, limit_s, clock)
+    assert found["single_stream"]["queries"] == queries

@@ -81,7 +81,7 @@ def detecting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 def scenarios(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """MLPerf's four kinds of load; see `load_scenarios`.
 
-    Options: model, engine, device, precision, and queries of each. Arrays: `picture`.
+    Options: model, engine, device, precision; queries of each and limit_s. Arrays: `picture`.
     """
     detector, _ = _loaded(options, threads)
 
@@ -89,7 +89,8 @@ def scenarios(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
         detector.detect([arrays["picture"]] * count)
 
     def call() -> Arrays:
-        return {"facts": as_bytes(load_scenarios.all_of_them(detect, options["queries"]))}
+        found = load_scenarios.all_of_them(detect, options["queries"], options["limit_s"])
+        return {"facts": as_bytes(found)}
 
     return call, lambda found: found
 
