@@ -8,7 +8,8 @@ The folder, by default `export` inside the run's folder, always holds two SavedM
 `saved_model` takes a uint8 batch of pictures and gives final detections, as TF Serving and the
 tutorials use it. `raw` is the network alone; `manifest.json` beside it says how pictures become its
 input and its outputs become detections, and carries the SHA-256 of every file. --format adds the
-raw network as ONNX and in OpenVINO's format, and has TensorRT build an engine (docs/tensorrt.md). `infer` and `evaluate` take the folder as --model.
+raw network as ONNX and in OpenVINO's format, and has TensorRT build an engine (docs/tensorrt.md).
+`infer` and `evaluate` take the folder as --model.
 
 Before the folder is put in its place, all are run on rendered street scenes and compared.
 """
