@@ -36,9 +36,7 @@ def export(run: str | Path, out: Path | None = None) -> Path:
     if out.exists() and any(out.iterdir()) and not manifest.is_export(out):
         raise UserError(out, "holds something else than an export", "choose another --out")
     with atomic.atomic_folder(out) as folder:
-        model.export(str(folder / manifest.SAVED_MODEL), format="tf_saved_model", verbose=False)
-        model.export(str(folder / manifest.ONNX_FILE), format="onnx", verbose=False)
-        names, difference = _agreement(model, folder / manifest.ONNX_FILE)
+        names, difference = write_graphs(model, folder)
         best = experiment.folder / runs.BEST
         made = ClassifierManifest(
             model=experiment.name,
@@ -56,6 +54,29 @@ def export(run: str | Path, out: Path | None = None) -> Path:
         )
         manifest.write(folder, made)
     return out
+
+
+def write_graphs(model: keras.Model, folder: Path) -> tuple[tuple[str, str], float]:
+    """Writes a network as SavedModel and as ONNX.
+
+    Args:
+        model: A classifier.
+        folder: Where to.
+
+    Returns:
+        Names of the ONNX graph's input and output, and the largest difference of a probability
+        between it and the network.
+
+    Raises:
+        RuntimeError: As `export`.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            # As tensors, which it holds outside of any graph, tf2onnx makes them inputs.
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
+    model.export(str(folder / manifest.SAVED_MODEL), format="tf_saved_model", verbose=False)
+    model.export(str(folder / manifest.ONNX_FILE), format="onnx", verbose=False)
+    return _agreement(model, folder / manifest.ONNX_FILE)
 
 
 def _agreement(model: keras.Model, path: Path) -> tuple[tuple[str, str], float]:

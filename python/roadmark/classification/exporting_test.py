@@ -1,0 +1,33 @@
+"""What is exported computes what the network does, whatever it does to its pictures first."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from roadmark.classification import exporting, manifest
+from roadmark.classification.network import keras
+
+
+def _fixed() -> keras.layers.Layer:
+    """As ResNet's and ConvNeXt's preparation."""
+    return keras.layers.Normalization(mean=(103.939, 116.779, 123.68), variance=(1.0, 4.0, 9.0))
+
+
+def _learnt() -> keras.layers.Layer:
+    """As EfficientNet's, which is among its weights."""
+    layer = keras.layers.Normalization(axis=-1)
+    layer.adapt(np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32))
+    return layer
+
+
+@pytest.mark.parametrize("layer", [_fixed, _learnt])
+def test_a_norm_of_pictures_is_in_the_graph(layer, tmp_path):
+    inputs = keras.Input((8, 8, 3), name="pictures")
+    # A network of its own within the network, as backbones are.
+    backbone = keras.Sequential([keras.Input((8, 8, 3)), layer(), keras.layers.Conv2D(4, 3)])
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, "softmax")(pooled))
+    names, difference = exporting.write_graphs(model, tmp_path)
+    assert difference < 1e-5
+    graph = onnxruntime.InferenceSession(str(tmp_path / manifest.ONNX_FILE))
+    assert [one.name for one in graph.get_inputs()] == [names[0]]
