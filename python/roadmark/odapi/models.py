@@ -10,6 +10,10 @@ door.open()
 
 from object_detection.builders import model_builder  # noqa: E402
 
+from roadmark.odapi.backbones import extractors  # noqa: E402
+
+extractors.register()
+
 
 def build(config: TrainEvalPipelineConfig, is_training: bool) -> Any:
     """Builds the model of a config; its variables appear when it first sees an image.
