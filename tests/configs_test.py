@@ -1,7 +1,8 @@
 """Configs take two training steps and are exported, on small records.
 
 CONFIGS names them (all without it). INPUT_SIZE, where given, shrinks the network's input to so many
-pixels a side, and the second stage's work with it. What came of each is a line of `configs.tsv`
+pixels a side, and the second stage's work with it; two-stage models get a ResNet-50 for a backbone,
+since most of the time goes into graphs. What came of each is a line of `configs.tsv`
 among the test's outputs.
 """
 
@@ -77,6 +78,7 @@ def _overrides(config: Any) -> tuple[str, ...]:
             step = "random_scale_crop_and_pad_to_square.output_size"
             found.append(f"train_config.data_augmentation_options[{index}].{step}={size}")
     if config.model.WhichOneof("model") == "faster_rcnn":
+        found.append("model.faster_rcnn.feature_extractor.type=faster_rcnn_resnet50_keras")
         found.append(f"model.faster_rcnn.first_stage_max_proposals={_FEW_PROPOSALS}")
         found.append(f"model.faster_rcnn.second_stage_batch_size={_FEW_PROPOSALS}")
     return tuple(found)

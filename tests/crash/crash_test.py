@@ -5,9 +5,9 @@ result is `docs/results/crash.md`.
 """
 
 import csv
+import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -28,30 +28,69 @@ FOLLOWED = 20
 STEPS = (FOLLOWED + 2 * EVERY) * (KILLS + 1)
 
 
+class Trainers:
+    """Starts processes that train, one at a time."""
+
+    def __init__(self):
+        self._server = subprocess.Popen(
+            [sys.executable, "-P", str(HERE / "training_process.py")],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, **asked: object) -> int:
+        """The process id."""
+        return self._ask(json.dumps(asked))
+
+    def wait(self) -> int:
+        """The exit code of the one that was started last, negative for a signal."""
+        return self._ask("")
+
+    def _ask(self, line: str) -> int:
+        self._server.stdin.write(line + "\n")
+        self._server.stdin.flush()
+        return int(self._server.stdout.readline())
+
+    def end(self) -> None:
+        self._server.stdin.close()
+        self._server.wait()
+
+
+@pytest.fixture(scope="module")
+def trainers():
+    found = Trainers()
+    yield found
+    found.end()
+
+
 class Run:
     """A run folder, and the processes that train into it one after the other."""
 
-    def __init__(self, folder: Path, steps: int):
+    def __init__(self, trainers: Trainers, folder: Path, steps: int):
         self.folder, self.run, self.records = folder, folder / "run", folder / "records"
-        self.steps = steps
+        self._trainers, self._steps = trainers, steps
         small_records.write(self.records, count=7)
 
-    def start(self, life: int, *further: str, **options: object) -> subprocess.Popen:
-        script = str(HERE / "training_process.py")
-        places = (self.run, self.records, self.hashes(life), self.steps)
-        return subprocess.Popen(
-            [sys.executable, "-P", script, *map(str, places), *further],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
+    def start(self, life: int, **further: int) -> int:
+        return self._trainers.start(
+            folder=str(self.folder),
+            life=life,
+            steps=self._steps,
+            errors=str(self._errors(life)),
+            **further,
         )
 
-    def finish(self, life: int, *further: str, **options: object) -> tuple[int, str]:
-        process = self.start(life, *further, **options)
-        _, errors = process.communicate()
-        return process.returncode, errors
+    def wait(self, life: int) -> tuple[int, str]:
+        return self._trainers.wait(), self._errors(life).read_text()
+
+    def finish(self, life: int, **further: int) -> tuple[int, str]:
+        self.start(life, **further)
+        return self.wait(life)
+
+    def _errors(self, life: int) -> Path:
+        return self.folder / f"errors-{life}.txt"
 
     def hashes(self, life: int) -> Path:
         return self.folder / f"hashes-{life}.csv"
@@ -67,39 +106,39 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Run:
+def whole(trainers, tmp_path_factory) -> Run:
     """An uninterrupted run."""
-    run = Run(tmp_path_factory.mktemp("whole"), STEPS)
+    run = Run(trainers, tmp_path_factory.mktemp("whole"), STEPS)
     code, errors = run.finish(0)
     assert code == 0, errors
     return run
 
 
-def _kill(process: subprocess.Popen, run: Run, life: int, step: int, delay: float) -> int:
+def _kill(process: int, run: Run, life: int, step: int, delay: float) -> int:
     """Kills a process some time after it began a step; gives the last step that it began."""
     while True:
         begun = max(run.batches(life), default=0) if run.hashes(life).exists() else 0
         if begun >= step:
             break
-        assert process.poll() is None, process.stderr.read()
+        assert Path(f"/proc/{process}/exe").exists(), run.wait(life)
         time.sleep(0.01)
     time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.kill(process, signal.SIGKILL)
+    assert run.wait(life)[0] == -signal.SIGKILL
     return max(run.batches(life))
 
 
-def test_killed_at_any_moment_it_goes_on_like_an_uninterrupted_run(whole, tmp_path):
+def test_killed_at_any_moment_it_goes_on_like_an_uninterrupted_run(whole, trainers, tmp_path):
     moments = random.Random(5)
-    run, table, resumed = Run(tmp_path, STEPS), [], 0
+    run, table, resumed = Run(trainers, tmp_path, STEPS), [], 0
     for life in range(KILLS + 1):
         process = run.start(life)
         if life < KILLS:
             wanted = resumed + FOLLOWED + moments.randrange(1, 2 * EVERY)
             begun = _kill(process, run, life, wanted, moments.random() * 0.1)
         else:
-            _, errors = process.communicate()
-            assert process.returncode == 0, errors
+            code, errors = run.wait(life)
+            assert code == 0, errors
             begun = STEPS
         # Every batch of this life is the one of the uninterrupted run.
         batches, expected = run.batches(life), whole.batches(0)
@@ -135,14 +174,10 @@ def _report(table: list[tuple]) -> None:
     Path(folder, "crash.md").write_text("\n".join(lines) + "\n")
 
 
-def test_a_full_disk_during_a_checkpoint_costs_that_one_alone(tmp_path):
-    run = Run(tmp_path, 2 * EVERY)
-    limit = 100_000  # Bytes of a file: the small ones fit, the checkpoint does not.
-
-    def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    code, errors = run.finish(0, preexec_fn=full)
+def test_a_full_disk_during_a_checkpoint_costs_that_one_alone(trainers, tmp_path):
+    run = Run(trainers, tmp_path, 2 * EVERY)
+    # The small files fit, the checkpoint does not.
+    code, errors = run.finish(0, most_bytes=100_000)
     assert code == 2, errors
     assert f"the checkpoint of step {EVERY} could not be written" in errors
     assert "Traceback" not in errors
@@ -152,9 +187,9 @@ def test_a_full_disk_during_a_checkpoint_costs_that_one_alone(tmp_path):
     assert run.batches(0) == {step: run.batches(1)[step] for step in range(1, EVERY + 1)}
 
 
-def test_a_record_that_is_cut_short_during_the_run_is_named(tmp_path):
-    run = Run(tmp_path, 60)
-    code, errors = run.finish(0, "7")
+def test_a_record_that_is_cut_short_during_the_run_is_named(trainers, tmp_path):
+    run = Run(trainers, tmp_path, 60)
+    code, errors = run.finish(0, truncate_at=7)
     assert code == 2, errors
     last = sorted(run.records.glob("train-*"))[-1]
     assert f"error: {last}: record" in errors

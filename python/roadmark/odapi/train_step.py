@@ -86,16 +86,12 @@ def build_optimizer(
 def build_variables(model: Any) -> None:
     """Makes all variables of a detection model, which it makes only as it is called.
 
-    Nothing is computed: tracing is enough.
+    It is called eagerly: a `tf.function` that makes variables is traced twice.
     """
-
-    def predict() -> None:
-        images, shapes = model.preprocess(tf.zeros([1, 64, 64, 3]))
-        model.predict(images, shapes)
-
     was_training = model._is_training
     _set_training(model, False)
-    tracing.trace(predict)
+    images, shapes = model.preprocess(tf.zeros([1, 64, 64, 3]))
+    model.predict(images, shapes)
     _set_training(model, was_training)
 
 
@@ -146,6 +142,9 @@ class TrainStep:
         self._after_update = after_update
         self._scales_loss = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
         self.frozen: tuple[str, ...] = ()
+        # All variables before the step is traced, which would be traced twice otherwise.
+        build_variables(model)
+        optimizer._create_all_weights(self._trained_variables())
         self._compiled = tracing.trace(self._distributed, *batch_spec)
 
     def __call__(self, features: Any, labels: Any) -> dict[str, tf.Tensor]:
@@ -182,17 +181,24 @@ class TrainStep:
         gradients, variables = list(found.values()), [trained[number] for number in found]
         if self._scales_loss:
             gradients = self._optimizer.get_unscaled_gradients(gradients)
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas > 1:
+            # Before clipping, so that it sees the gradients of the whole batch.
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         norm = tf.linalg.global_norm(gradients)
         limit = self._train_config.gradient_clipping_by_norm
         if limit > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        options = {"experimental_aggregate_gradients": False} if replicas > 1 else {}
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True), **options)
+        # The replicas' values are added up.
         if not self._scales_loss:
-            return losses | {GRADIENT_NORM: norm}
+            return losses | {GRADIENT_NORM: norm / replicas}
         # The optimizer leaves such a step out and lowers the scale.
         finite = tf.math.is_finite(norm)
-        skipped = tf.cast(tf.logical_not(finite), tf.float32) / self._strategy.num_replicas_in_sync
-        return losses | {GRADIENT_NORM: tf.where(finite, norm, 0.0), SKIPPED: skipped}
+        skipped = tf.cast(tf.logical_not(finite), tf.float32) / replicas
+        return losses | {GRADIENT_NORM: tf.where(finite, norm, 0.0) / replicas, SKIPPED: skipped}
 
     def _gradients(self, features: Any, labels: Any) -> tuple[dict, dict[int, tf.Tensor]]:
         """Losses of a batch and their gradients, of its parts averaged, by number of the variable.

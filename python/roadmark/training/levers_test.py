@@ -156,27 +156,13 @@ def test_averages_and_masks_survive_a_resumption(whole, tmp_path):
             np.testing.assert_allclose(value, theirs[name], rtol=2e-2, atol=1e-4, err_msg=name)
 
 
-def test_half_precision_gives_nearly_the_losses_of_float32(whole, tmp_path):
-    losses = {}
-    for precision in ("fp32", "bf16", "fp16"):
-        options = dataclasses.replace(
-            whole,
-            model_dir=tmp_path / precision,
-            steps=1,
-            overrides=(*tiny_runs.OVERRIDES, f"recipe.precision={precision}"),
-        )
-        (row,) = metrics.read(loop.train(options).run / "metrics.csv")
-        losses[precision] = float(row["total_loss"])
-    for half in ("bf16", "fp16"):
-        assert losses[half] == pytest.approx(losses["fp32"], rel=0.01)
-        assert losses[half] != losses["fp32"]
-
-
-def test_gradients_are_clipped_to_the_config_s_norm(whole, tmp_path):
+@pytest.fixture(scope="module")
+def clipped(whole, tmp_path_factory) -> Path:
+    """Two steps of plain gradient descent, a checkpoint after each, in float32."""
     optimizer = "train_config.optimizer.momentum_optimizer"
     options = dataclasses.replace(
         whole,
-        model_dir=tmp_path,
+        model_dir=tmp_path_factory.mktemp("clipped"),
         steps=2,
         checkpoint_every=1,
         overrides=(
@@ -186,10 +172,29 @@ def test_gradients_are_clipped_to_the_config_s_norm(whole, tmp_path):
             "train_config.gradient_clipping_by_norm=0.01",
         ),
     )
-    loop.train(options)
-    rows = metrics.read(tmp_path / "metrics.csv")
+    return loop.train(options).run
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_gives_nearly_the_loss_of_float32(whole, clipped, tmp_path, precision):
+    options = dataclasses.replace(
+        whole,
+        model_dir=tmp_path,
+        steps=1,
+        overrides=(*tiny_runs.OVERRIDES, f"recipe.precision={precision}"),
+    )
+    half, full = (
+        float(metrics.read(run / "metrics.csv")[0]["total_loss"])
+        for run in (loop.train(options).run, clipped)
+    )
+    assert half == pytest.approx(full, rel=0.01)
+    assert half != full
+
+
+def test_gradients_are_clipped_to_the_config_s_norm(clipped):
+    rows = metrics.read(clipped / "metrics.csv")
     assert float(rows[1]["gradient_norm"]) > 0.05, "told before clipping"
-    first, second = map(_weights, checkpoints.complete(tmp_path))
+    first, second = map(_weights, checkpoints.complete(clipped))
     moved = [
         second[name] - first[name] for name in first if "/moving_" not in name and first[name].ndim
     ]
