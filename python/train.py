@@ -130,9 +130,10 @@ def _options() -> TrainOptions:
 
 def _end(result: TrainResult) -> int:
     if result.exit_code:
+        whole = f"{result.checkpoint} is complete" if result.checkpoint else "no checkpoint yet"
         print(
             f"stopped by {_STOPPED_BY[result.exit_code]} after step {result.step}: "
-            f"{result.checkpoint} is complete; repeat the command (without --restart) to resume"
+            f"{whole}; repeat the command (without --restart) to resume"
         )
         return result.exit_code
     early = f", {_PATIENCE.value} evaluations without a better one" if result.stopped_early else ""

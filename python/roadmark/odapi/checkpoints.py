@@ -188,6 +188,9 @@ class Writer:
         try:
             self._checkpoint.save_counter.assign(step - 1)
             written = Path(self._checkpoint.save(str(temporary / "ckpt")))
+        except tf.errors.UnavailableError:
+            # No matter of the disk: another worker is gone.
+            raise
         except tf.errors.OpError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise _unwritten(target, step, error.message) from None

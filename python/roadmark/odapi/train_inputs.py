@@ -43,6 +43,25 @@ class Mixing:
     count: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of each batch that a worker's input gives.
+
+    Attributes:
+        workers: How many share it.
+        worker: Which of them, from 0.
+        replicas: Devices of a worker, which take its share in turns, an element each.
+    """
+
+    workers: int = 1
+    worker: int = 0
+    replicas: int = 1
+
+    def of(self, batch_size: int) -> int:
+        """Examples of one element of the dataset."""
+        return batch_size // (self.workers * self.replicas)
+
+
 def train_dataset(
     config: Any,
     model: Any,
@@ -52,6 +71,7 @@ def train_dataset(
     threads: int,
     change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     mix: Mixing | None = None,
+    share: Share = Share(),
 ) -> tf.data.Dataset:
     """The batches of training step `first_step` and on, without end.
 
@@ -66,6 +86,7 @@ def train_dataset(
         change: Takes a decoded picture, uint8 `[H, W, 3]`, and an int64 `[2]` seed of its own, and
             gives the picture to go on with. Before the config's augmentation.
         mix: Which pictures are made of several; before `change`.
+        share: Which part of each batch.
 
     Returns:
         Pairs of features and labels, as `object_detection.inputs.train_input` documents them.
@@ -78,7 +99,11 @@ def train_dataset(
         def decode(position):
             return decoder.decode(_read(read_example, position))
 
-        def example(position):
+        # Whole batches of all workers are apart in the stream, and in each the shares of workers.
+        count = batch_size // share.workers
+
+        def example(number):
+            position = number // count * batch_size + share.worker * count + number % count
             own_seed = tf.stack([np.int64(seed), position])
             decoded = decode(position)
             if mix is not None:
@@ -91,10 +116,9 @@ def train_dataset(
             with seeded_augmentation.seeded(own_seed):
                 return transform_input_data_fn(decoded)
 
-        first = first_step * batch_size
-        positions = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
-        examples = _map(positions, example, threads)
-        return examples.batch(batch_size, drop_remainder=True).prefetch(_PREFETCHED_BATCHES)
+        numbers = tf.data.Dataset.range(first_step * count, np.iinfo(np.int64).max)
+        examples = _map(numbers, example, threads).batch(share.of(batch_size), drop_remainder=True)
+        return examples.prefetch(_PREFETCHED_BATCHES * share.replicas)
 
     # The OD API's own seam for another way to read: its transformations stay in charge.
     with mock.patch.dict(inputs.INPUT_BUILDER_UTIL_MAP, dataset_build=build):

@@ -15,13 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from roadmark.errors import UserError
+from roadmark.training import cluster
 from roadmark.training.options import TrainOptions
 
 # Steps of a try. The second one finds the first one's values still held.
 STEPS = 2
 _OUT_OF_MEMORY = 3
 # Not `-m`: this module would be there twice, and so would its exception.
-_MAIN = "import sys; from roadmark.training import batch_fit; sys.exit(batch_fit.{}(sys.argv[1]))"
+# And ended at once: an interpreter that is taken apart hangs on an input that is still being read.
+_MAIN = (
+    "import os, sys; from roadmark.training import batch_fit; code = batch_fit.{}(sys.argv[1]); "
+    "sys.stderr.flush(); os._exit(code)"
+)
 
 
 class OutOfMemoryError(UserError):
@@ -64,7 +69,12 @@ def replace_process(options: TrainOptions, error: OutOfMemoryError) -> None:
     Args:
         options: Of the run that ran out of memory.
         error: How.
+
+    Raises:
+        OutOfMemoryError: The same, where there are several workers: no search with all of them.
     """
+    if cluster.here().workers > 1:
+        raise error
     print(f"error: {error}", file=sys.stderr)
     print("trying smaller batch sizes, two steps each ...", file=sys.stderr, flush=True)
     sys.stdout.flush()

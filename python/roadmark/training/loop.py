@@ -3,15 +3,20 @@
 Importing it is cheap: TensorFlow is imported once all that can be checked without it is in order.
 """
 
+import contextlib
+import dataclasses
 import functools
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roadmark import locations, progress
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
-from roadmark.training import preflight, run_config, schedule
+from roadmark.training import cluster, preflight, run_config, schedule
 from roadmark.training.anchor_watch import AnchorWatch
+from roadmark.training.cluster import Cluster
 from roadmark.training.evaluations import Evaluate, Evaluations
 from roadmark.training.interruption import Interruption
 from roadmark.training.options import TrainOptions, TrainResult
@@ -45,6 +50,8 @@ def train(options: TrainOptions) -> TrainResult:
         UserError: Config, label map, records or a checkpoint do not fit, the model folder cannot
             be written to, or the loss is no longer finite.
     """
+    team = cluster.here()
+    cluster.check(team, options)
     prepared = run_config.prepare(options)
     folder = RunFolder(options.model_dir or locations.model_dir(options.config))
     train = prepared.config.train_config
@@ -63,18 +70,37 @@ def train(options: TrainOptions) -> TrainResult:
                 return _stalled_before(folder, resume, validation)
             if done >= train.num_steps:
                 return _nothing_left(folder, resume, train.num_steps)
-        folder.begin(prepared.config, prepared.label_map_path, prepared.recipe, beginning)
-        session = _session(prepared, beginning.seed, resume, options)
-        if options.show_inputs:
-            sheet = folder.path / "inputs.jpg"
-            session.write_input_sheet(prepared.label_map.names, sheet, options.show_inputs)
-            _say([f"what the network sees: {sheet}"])
-        with Recorder(folder, session.summary_writer(folder.tensorboard), done) as recorder:
-            anchors = AnchorWatch(prepared.config, prepared.contents)
-            run = _Run(session, recorder, validation, options, folder, anchors)
-            result = run.go(train.num_steps, resume)
+        with _written_to(folder, team) as written:
+            written.begin(prepared.config, prepared.label_map_path, prepared.recipe, beginning)
+            session = _session(prepared, beginning.seed, resume, options, team)
+            if options.show_inputs:
+                sheet = written.path / "inputs.jpg"
+                session.write_input_sheet(prepared.label_map.names, sheet, options.show_inputs)
+                _say([f"what the network sees: {sheet}"])
+            summaries = session.summary_writer(written.tensorboard)
+            with Recorder(written, summaries, done) as recorder:
+                anchors = AnchorWatch(prepared.config, prepared.contents)
+                run = _Run(session, recorder, validation, options, written, anchors, team)
+                with session.peers():
+                    result = run.go(train.num_steps, resume)
         _say(_pruned(session, validation))
-        return result
+        if result.checkpoint is None:
+            return dataclasses.replace(result, run=folder.path)
+        checkpoint = checkpoints.folder(folder.path) / result.checkpoint.name
+        return dataclasses.replace(result, run=folder.path, checkpoint=checkpoint)
+
+
+@contextlib.contextmanager
+def _written_to(folder: RunFolder, team: Cluster) -> Iterator[RunFolder]:
+    """The folder that this worker writes to: the chief to the run's, the others to one that goes.
+
+    All must write, since what a checkpoint holds is brought together from all of them.
+    """
+    if team.is_chief:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield RunFolder(Path(scratch))
 
 
 def _evaluate(prepared: RunConfig) -> Evaluate:
@@ -117,11 +143,13 @@ def _stalled_before(folder: RunFolder, checkpoint: Path, validation: Evaluations
 
 
 def _session(
-    prepared: RunConfig, seed: int, resume: Path | None, options: TrainOptions
+    prepared: RunConfig, seed: int, resume: Path | None, options: TrainOptions, team: Cluster
 ) -> "Session":
     if resume is not None:
         _say([f"resuming {resume}"])
     _say(["starting TensorFlow and building the model ..."])
+    if team.workers > 1:
+        _say([f"worker {team.index + 1} of {team.workers}: waiting for the others"])
     from roadmark.training.session import Session
 
     session = Session(
@@ -132,6 +160,7 @@ def _session(
         options.xla,
         options.native_target_assignment,
         prepared.recipe,
+        team,
     )
     if session.not_native is not None:
         _say([f"targets are assigned by the OD API's graph: {session.not_native}"])
@@ -181,6 +210,7 @@ class _Run:
         options: As the user asked.
         folder: The run folder.
         anchors: Sees what the steps found.
+        team: The workers; the chief alone evaluates.
     """
 
     def __init__(
@@ -191,10 +221,11 @@ class _Run:
         options: TrainOptions,
         folder: RunFolder,
         anchors: AnchorWatch,
+        team: Cluster,
     ):
         self._session, self._recorder, self._validation = session, recorder, validation
         self._options, self._folder, self._tensorboard = options, folder.path, folder.tensorboard
-        self._anchors = anchors
+        self._anchors, self._team = anchors, team
 
     def go(self, last: int, resume: Path | None) -> TrainResult:
         """Trains to step `last` or until something stops it."""
@@ -203,7 +234,7 @@ class _Run:
             if resume is not None:
                 self._evaluate(resume, interruption)
             if step < last:
-                checkpoint, step = self._train(step, last, interruption)
+                checkpoint, step = self._train(step, last, interruption, resume)
         return TrainResult(
             self._folder,
             checkpoint,
@@ -214,7 +245,9 @@ class _Run:
             self._validation.best_checkpoint(),
         )
 
-    def _train(self, step: int, last: int, interruption: Interruption) -> tuple[Path, int]:
+    def _train(
+        self, step: int, last: int, interruption: Interruption, checkpoint: Path | None
+    ) -> tuple[Path | None, int]:
         options, recorder = self._options, self._recorder
         saved = self._session.checkpoints_in(self._folder, options.keep_checkpoints)
         profiler = _Profiler(self._session, self._tensorboard, step) if options.profile else None
@@ -222,7 +255,11 @@ class _Run:
             for values, waited in self._session.steps():
                 step += 1
                 recorder.add(values, waited)
-                stop = step >= last or interruption.exit_code is not None
+                stopped = interruption.exit_code is not None
+                if stopped and self._team.workers > 1:
+                    # The others do not know, and a checkpoint takes all of them.
+                    break
+                stop = step >= last or stopped
                 due = self._validation.due(step)
                 save = stop or due or step % options.checkpoint_every == 0
                 if save or step % options.log_every == 0:
@@ -260,6 +297,8 @@ class _Run:
     def _evaluate(self, checkpoint: Path, interruption: Interruption) -> None:
         step = checkpoints.step_of(checkpoint)
         if interruption.exit_code is not None or not self._validation.due(step):
+            return
+        if not self._team.is_chief:
             return
         # Cut short, it is done when the run is resumed.
         with interruption.cutting_short():

@@ -75,7 +75,8 @@ class TrainResult:
 
     Attributes:
         run: The run folder.
-        checkpoint: Prefix of its newest checkpoint.
+        checkpoint: Prefix of its newest checkpoint; None where one of several workers was stopped
+            before the first.
         step: Steps done, those of earlier runs included.
         stopped_early: Whether patience ended it before its last step.
         best: Prefix of the best checkpoint; None where nothing was evaluated.
@@ -86,7 +87,7 @@ class TrainResult:
     """
 
     run: Path
-    checkpoint: Path
+    checkpoint: Path | None
     step: int
     exit_code: int
     metrics: dict[str, float]

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 from roadmark.data import example, tfrecord  # noqa: E402
 from roadmark.odapi import models, target_assignment, train_inputs, train_step  # noqa: E402
 from roadmark.odapi.checkpoints import Restored  # noqa: E402
-from roadmark.odapi.train_inputs import Mixing  # noqa: E402
+from roadmark.odapi.train_inputs import Mixing, Share  # noqa: E402
 from roadmark.training import (  # noqa: E402
     class_balance,
+    cluster,
     input_sheet,
     learning_rate,
     pruning,
@@ -28,10 +30,15 @@ from roadmark.training import (  # noqa: E402
 )
 from roadmark.training.averages import Averages  # noqa: E402
 from roadmark.training.batch_fit import OutOfMemoryError  # noqa: E402
+from roadmark.training.cluster import Cluster  # noqa: E402
 from roadmark.training.example_order import ExampleOrder  # noqa: E402
 from roadmark.training.pruning import Pruner  # noqa: E402
 from roadmark.training.recipe import FLOAT16, Recipe, Weather  # noqa: E402
 from roadmark.training.record_index import RecordIndex  # noqa: E402
+
+_ALONE = Cluster()
+# How TensorFlow's collective operations end when a worker is gone.
+_GONE = (tf.errors.InternalError, tf.errors.DeadlineExceededError, tf.errors.CancelledError)
 
 
 class Session:
@@ -45,6 +52,7 @@ class Session:
         xla: Whether to compile with XLA.
         native_target_assignment: Whether the native op assigns targets, where it can.
         recipe: What the config has no field for.
+        team: The workers of the run.
 
     Attributes:
         model: The detection model.
@@ -54,7 +62,8 @@ class Session:
         fine_tuned: What the fine-tune checkpoint gave; None without one or when resuming.
 
     Raises:
-        UserError: A checkpoint does not fit, or the batch cannot be shared out among the GPUs.
+        UserError: A checkpoint does not fit, the batch cannot be shared out among workers and GPUs,
+            or the workers are not there or did not find the same.
     """
 
     def __init__(
@@ -66,10 +75,15 @@ class Session:
         xla: bool,
         native_target_assignment: bool,
         recipe: Recipe,
+        team: Cluster = _ALONE,
     ):
         _choose_threads()
         first_step = checkpoints.step_of(resume) if resume else 0
-        self.strategy = _strategy(config.train_config.batch_size, recipe.accumulate)
+        self._team = team
+        self.strategy = _strategy(config, recipe.accumulate, team)
+        if team.workers > 1:
+            with self.peers():
+                self._agree(f"{first_step} {seed} {index.digest()}")
         tf.config.optimizer.set_jit("autoclustering" if xla else False)
         # Dropout and sampling inside the model go on differently after a resumption than before.
         # Keras' own, because its initializers do not follow TensorFlow's seed.
@@ -115,8 +129,9 @@ class Session:
             _threads(),
             functools.partial(_changed, recipe.weather) if recipe.weather != Weather() else None,
             _mixing(recipe, self._examples.epoch),
+            self._share(),
         )
-        self.batches = self.strategy.experimental_distribute_dataset(dataset)
+        self.batches = self.strategy.distribute_datasets_from_function(lambda _: dataset)
         self._train_step = train_step.TrainStep(
             config,
             self.model,
@@ -128,6 +143,38 @@ class Session:
             recipe.accumulate,
             self._after_update,
         )
+
+    def _share(self) -> Share:
+        workers = self._team.workers
+        return Share(workers, self._team.index, self.strategy.num_replicas_in_sync // workers)
+
+    def _agree(self, found: str) -> None:
+        """Refuses workers that would not do the same."""
+        mine, replicas = zlib.crc32(found.encode()), self.strategy.num_replicas_in_sync
+        each = self.strategy.run(lambda: tf.constant(mine, tf.int64))
+        if (
+            int(self.strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None))
+            != mine * replicas
+        ):
+            raise UserError(
+                f"worker {self._team.index + 1} of {self._team.workers}",
+                "another worker found another checkpoint, seed or other training records",
+                "give all the same --model_dir on a file system that they share, and --seed",
+            )
+
+    @contextlib.contextmanager
+    def peers(self) -> Iterator[None]:
+        """A block in which a worker that is lost is told as such.
+
+        Raises:
+            UserError: Another worker cannot be reached.
+        """
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, *_GONE) as error:
+            if self._team.workers == 1:
+                raise
+            raise cluster.lost(self._team, error.message) from None
 
     def _followers(self, config: Any, recipe: Recipe) -> dict[str, list[tf.Variable]]:
         """Makes what follows the weights; gives its variables as a checkpoint names them."""
@@ -343,21 +390,31 @@ class _Examples:
         return self._index.frame(self._order.example_at(int(position)))
 
 
-def _strategy(batch_size: int, parts: int) -> tf.distribute.Strategy:
+def _strategy(config: Any, parts: int, team: Cluster) -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    if len(gpus) < 2:
+    replicas = team.workers * max(1, len(gpus))
+    if replicas == 1:
         return tf.distribute.get_strategy()
-    shares = len(gpus) * parts
+    batch_size, shares = config.train_config.batch_size, replicas * parts
     if batch_size % shares:
-        among = f"{len(gpus)} GPUs" + f" in {parts} parts each" * (parts > 1)
+        among = f"{replicas} {'GPUs' if gpus else 'workers'}"
+        among += f" in {parts} parts each" * (parts > 1)
         raise UserError(
             "--batch_size",
             f"{batch_size} images cannot be shared out evenly among {among}",
             f"use a multiple of {shares}, or choose GPUs with CUDA_VISIBLE_DEVICES",
         )
-    return tf.distribute.MirroredStrategy()
+    if config.train_config.optimizer.use_moving_average:
+        raise UserError(
+            "train_config.optimizer.use_moving_average",
+            f"not on {replicas} devices",
+            "set it to false, and recipe.ema in its place",
+        )
+    if team.workers == 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _mixing(recipe: Recipe, count: int) -> Mixing | None:

@@ -1,0 +1,195 @@
+"""Two processes that train together do what one with their batches does, and a lost one is told."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roadmark.errors import UserError
+from roadmark.odapi import checkpoints
+from roadmark.testing import tiny_runs
+from roadmark.training import cluster, loop, metrics
+from roadmark.training.cluster import Cluster
+from roadmark.training.options import TrainOptions
+
+ROOT = Path(__file__).resolve().parents[3]
+STEPS = 20
+BATCH = 4
+_OPTIMIZER = "train_config.optimizer.momentum_optimizer"
+# Where nothing depends on which other pictures a worker has.
+ALIKE = (
+    "train_config.data_augmentation_options=[]",
+    "model.ssd.freeze_batchnorm=true",
+    "model.ssd.feature_extractor.conv_hyperparams.batch_norm.train=false",
+    "model.ssd.normalize_loss_by_num_matches=false",
+    f"{_OPTIMIZER}.learning_rate.constant_learning_rate.learning_rate=1e-6",
+)
+_LOSS = "model.ssd.loss"
+
+
+def _options(folder: Path, name: str, *overrides: str) -> TrainOptions:
+    return tiny_runs.options(
+        folder / name,
+        folder / "records",
+        STEPS,
+        batch_size=BATCH,
+        checkpoint_every=1,
+        keep_checkpoints=STEPS,
+        check_learning_rate=False,
+        overrides=(*ALIKE, *overrides),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def alone(folder) -> Path:
+    """One process with the whole batch; the losses are sums, which workers average."""
+    halved = (f"{_LOSS}.classification_weight=0.5", f"{_LOSS}.localization_weight=0.5")
+    return loop.train(_options(folder, "alone", *halved)).run
+
+
+def _start(options: TrainOptions) -> list[subprocess.Popen]:
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(2)]
+    addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
+    for one in sockets:
+        one.close()
+    names = (
+        "config",
+        "train_records",
+        "label_map",
+        "model_dir",
+        "steps",
+        "batch_size",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "log_every",
+        "check_learning_rate",
+    )
+    flags = [f"--{name}={getattr(options, name)}" for name in names]
+    flags += [f"--set={override}" for override in options.overrides]
+    return [
+        subprocess.Popen(
+            [sys.executable, "-P", str(ROOT / "python" / "train.py"), *flags],
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "TF_CONFIG": json.dumps(
+                    {
+                        "cluster": {"worker": addresses},
+                        "task": {"type": "worker", "index": index},
+                    }
+                ),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+
+
+@pytest.fixture(scope="module")
+def together(folder) -> tuple[Path, int, subprocess.CompletedProcess]:
+    """Two workers, of which one is killed on the way; then both again.
+
+    Gives their run, the steps that were done by then, and how the other one ended.
+    """
+    options = _options(folder, "together")
+    chief, other = _start(options)
+    while len(metrics.read(options.model_dir / "metrics.csv")) < 3:
+        assert chief.poll() is None, chief.stderr.read()
+        time.sleep(0.01)
+    other.send_signal(signal.SIGKILL)
+    _, errors = chief.communicate(timeout=300)
+    other.communicate()
+    left = subprocess.CompletedProcess(chief.args, chief.returncode, None, errors)
+    done = checkpoints.step_of(checkpoints.newest_intact(options.model_dir)[0])
+    for process in _start(options):
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+    return options.model_dir, done, left
+
+
+def test_the_other_one_ends_with_a_line_and_what_it_saved_is_whole(together):
+    _, done, left = together
+    assert left.returncode == 2, left.stderr
+    (line,) = [line for line in left.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: worker 1 of 2: another worker cannot be reached")
+    assert line.endswith("repeat the command on every worker to resume")
+    assert "Traceback" not in left.stderr
+    assert 2 <= done < STEPS
+
+
+def test_the_first_step_has_the_gradients_of_one_process(alone, together):
+    import tensorflow as tf
+
+    found = []
+    for run in (alone, together[0]):
+        reader = tf.train.load_checkpoint(str(checkpoints.folder(run) / "ckpt-1"))
+        slots = [name for name in reader.get_variable_to_shape_map() if "/momentum/" in name]
+        # After one step each is the gradient times the learning rate.
+        found.append(np.concatenate([reader.get_tensor(name).ravel() for name in sorted(slots)]))
+    ours, theirs = found
+    assert len(ours) > 10_000
+    assert np.linalg.norm(ours - theirs) / np.linalg.norm(theirs) < 1e-5
+
+
+def test_the_losses_of_twenty_steps_are_those_of_one_process(alone, together):
+    ours, theirs = (metrics.read(run / "metrics.csv") for run in (together[0], alone))
+    assert [row["step"] for row in ours] == [str(step) for step in range(1, STEPS + 1)]
+    for name in ("total_loss", "gradient_norm"):
+        np.testing.assert_allclose(
+            [float(row[name]) for row in ours], [float(row[name]) for row in theirs], rtol=1e-3
+        )
+
+
+def test_the_chief_alone_writes(together):
+    run, _, _ = together
+    assert len(list((run / "tensorboard").iterdir())) == 2, "one for each time it was started"
+    assert len(checkpoints.complete(run)) == STEPS
+    assert not list(run.rglob("*writing*"))
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "says"),
+    [
+        ("{", {}, "TF_CONFIG: found '{', no cluster of chief and workers"),
+        (("ps", 0), {}, "no cluster of chief and workers with a task in it"),
+        (("worker", 2), {}, "no cluster of chief and workers with a task in it"),
+        (("worker", 0), {"restart": True}, "--restart: not with 3 workers"),
+        (("worker", 0), {"patience": 1}, "--patience: not with 3 workers"),
+        (("worker", 0), {}, "4 images cannot be shared out evenly among 3 workers"),
+    ],
+    ids=["no JSON", "a parameter server", "no such task", "restart", "patience", "batch size"],
+)
+def test_what_workers_cannot_do_is_refused(folder, tmp_path, monkeypatch, config, changes, says):
+    if isinstance(config, tuple):
+        members = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+        config = json.dumps({"cluster": members, "task": {"type": config[0], "index": config[1]}})
+    monkeypatch.setenv("TF_CONFIG", config)
+    options = dataclasses.replace(_options(folder, "refused"), **changes)
+    with pytest.raises(UserError) as error:
+        loop.train(options)
+    assert says in str(error.value)
+
+
+def test_the_chief_is_the_first_of_all(monkeypatch):
+    members = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+    monkeypatch.setenv(
+        "TF_CONFIG", json.dumps({"cluster": members, "task": {"type": "worker", "index": 1}})
+    )
+    assert cluster.here() == Cluster(workers=3, index=2)
+    monkeypatch.delenv("TF_CONFIG")
+    assert cluster.here() == Cluster(workers=1, index=0)
