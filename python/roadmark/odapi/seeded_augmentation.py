@@ -19,6 +19,7 @@ door.open()
 import tensorflow as tf  # noqa: E402 - the door must be open first
 from object_detection import inputs  # noqa: E402
 from object_detection.core import preprocessor  # noqa: E402
+from object_detection.utils import autoaugment_utils  # noqa: E402
 
 _state = threading.local()
 
@@ -81,6 +82,21 @@ def _distorted_box(image_size, bounding_boxes, **options):
     )
 
 
+def _shuffle(value, seed=None, name=None):
+    return tf.random.experimental.stateless_shuffle(value, _state.draws.next_seed())
+
+
+def _while_loop(cond, body, loop_vars, **options):
+    """One whose body, which is built once, draws anew for each index: its first variable."""
+    seed = _state.draws.next_seed()
+
+    def drawing(index, *others):
+        with seeded(tf.random.experimental.stateless_fold_in(seed, index)):
+            return body(index, *others)
+
+    return tf.compat.v1.while_loop(cond, drawing, loop_vars, **options)
+
+
 class _Overlay(types.ModuleType):
     """A module seen through replacements that apply within `seeded` only."""
 
@@ -99,11 +115,13 @@ class _Overlay(types.ModuleType):
 
 def _install(modules: Iterable[types.ModuleType]) -> None:
     v1 = tf.compat.v1
-    overlay = _Overlay(v1, {"random_uniform": _uniform})
-    overlay.random = _Overlay(v1.random, {"uniform": _uniform, "normal": _normal})
+    overlay = _Overlay(v1, {"random_uniform": _uniform, "while_loop": _while_loop})
+    overlay.random = _Overlay(
+        v1.random, {"uniform": _uniform, "normal": _normal, "shuffle": _shuffle}
+    )
     overlay.image = _Overlay(v1.image, {"sample_distorted_bounding_box": _distorted_box})
     for module in modules:
         module.tf = overlay
 
 
-_install((preprocessor, inputs))
+_install((preprocessor, inputs, autoaugment_utils))

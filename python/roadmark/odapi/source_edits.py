@@ -62,6 +62,12 @@ EDITS = (
         "tensorflow_io has no release for today's TensorFlow",
     ),
     _edit(
+        r"object_detection\.utils\.autoaugment_utils",
+        r"^( *)from tensorflow\.contrib import (image|training) as contrib_",
+        rf"\1from {_STAND_INS} import contrib_\2 as contrib_",
+        "TensorFlow 2 has no tf.contrib",
+    ),
+    _edit(
         r"object_detection\.models\.keras_models\.resnet_v1",
         r"^( *)from keras\.applications import resnet\b",
         r"\1from tf_keras.src.applications import resnet",

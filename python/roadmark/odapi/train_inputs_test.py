@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from roadmark.odapi import models, pipeline_config, seeded_augmentation, tracing, train_inputs
+from roadmark.odapi.stand_ins import contrib_image
 from roadmark.testing import small_records
 
 import tensorflow as tf  # isort: skip - the door above must be open first
@@ -111,6 +112,55 @@ def test_boxes_stay_on_what_they_are_around(mosaic, mixup, least_boxes):
     assert np.mean(counts) >= least_boxes
     # A box that another one lies on has its colour.
     assert np.mean(sound) > 0.75
+
+
+def test_auto_augment_follows_from_seed_and_position():
+    batches = _batches(1, 0, 2, augmentation="[{autoaugment_image {policy_name: 'v3'}}]")
+    seen = [_hash(batch) for batch in batches.take(10)]
+    assert [_hash(batch) for batch in batches.take(3)] == seen[:3]
+    # The five pictures come again at every fifth batch.
+    assert len({*seen}) > 5
+    for _, labels in batches.take(5):
+        boxes, counts = labels["groundtruth_boxes"].numpy(), labels["num_groundtruth_boxes"].numpy()
+        for picture, count in zip(boxes, counts, strict=True):
+            assert ((picture[:count] >= 0) & (picture[:count] <= 1)).all()
+            assert (picture[:count, 2:] > picture[:count, :2]).all()
+
+
+def test_each_round_of_a_loop_draws_its_own():
+    overlay = seeded_augmentation.autoaugment_utils.tf
+
+    @tf.function(autograph=False)
+    def drawn(seed):
+        with seeded_augmentation.seeded(seed):
+            return overlay.while_loop(
+                lambda index, values: index < 8,
+                lambda index, values: (
+                    index + 1,
+                    tf.tensor_scatter_nd_update(
+                        values, [[index]], [overlay.random_uniform([], dtype=tf.float32)]
+                    ),
+                ),
+                [tf.constant(0), tf.zeros(8)],
+            )[1]
+
+    first = drawn(tf.constant([1, 2], tf.int64)).numpy()
+    assert len(set(first)) == 8
+    assert (drawn(tf.constant([1, 2], tf.int64)).numpy() == first).all()
+    assert (drawn(tf.constant([1, 3], tf.int64)).numpy() != first).all()
+
+
+def test_pictures_are_turned_moved_and_sheared_as_by_tf_contrib():
+    picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3) + 1
+    moved = contrib_image.translate(tf.constant(picture), [2, 1]).numpy()
+    assert (moved[1:, 2:] == picture[:-1, :-2]).all()
+    assert not moved[0].any()
+    square = picture[:, :4]
+    turned = contrib_image.rotate(tf.constant(square), np.pi / 2).numpy()
+    assert (turned == np.rot90(square)).all()
+    sheared = contrib_image.transform(tf.constant(picture), [1, 1, 0, 0, 1, 0, 0, 0]).numpy()
+    for row in range(4):
+        assert (sheared[row, : 5 - row] == picture[row, row:]).all()
 
 
 def test_draws_from_global_state_are_noticed():

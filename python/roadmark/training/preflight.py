@@ -114,7 +114,6 @@ def _check_input(config: Any, where: str) -> None:
             "train_input_reader.input_type is not TF_EXAMPLE",
             "use records of single images, as bazel run //python:prepare makes them",
         )
-    _check_augmentation(config, where)
     resizer = pipeline_config.architecture(config).image_resizer
     padded = resizer.keep_aspect_ratio_resizer.pad_to_max_dimension
     if resizer.HasField("keep_aspect_ratio_resizer") and not padded and batch > 1:
@@ -165,16 +164,6 @@ def _check_mixing(config: Any, recipe: Recipe) -> None:
                     f"it mixes pictures and boxes, but train_input_reader has {what}",
                     "train without one of them",
                 )
-
-
-def _check_augmentation(config: Any, where: str) -> None:
-    steps = config.train_config.data_augmentation_options
-    if any(step.HasField("autoaugment_image") for step in steps):
-        raise UserError(
-            where,
-            "autoaugment_image is there, which the OD API can do on TensorFlow 1 only",
-            "remove that one of train_config.data_augmentation_options",
-        )
 
 
 def _check_fine_tune(train: Any, where: str) -> None:

@@ -151,11 +151,6 @@ def test_records_that_do_not_agree_are_refused(tmp_path, change, label_map, expe
             id="a fine-tune checkpoint still to be configured",
         ),
         pytest.param(
-            {"overrides": ("train_config.data_augmentation_options[0]={autoaugment_image {}}",)},
-            ["autoaugment_image", "TensorFlow 1"],
-            id="an augmentation that TensorFlow 2 has lost",
-        ),
-        pytest.param(
             {
                 "overrides": (
                     "model.ssd.image_resizer={keep_aspect_ratio_resizer {max_dimension: 640}}",
