@@ -17,6 +17,9 @@ and keeps them under runs/bench.
 
 evaluate: COCO metrics of 5,000 pictures against pycocotools.
 
+train: a training step against that of the stock model_main_tf2.py, its parts (input, forward,
+target assignment, loss, backward, optimiser), the bound that they leave, and the time to the first.
+
 latency: exported models on every engine, from a picture to boxes, split into parts, with accuracy
 (--records) and MLPerf's kinds of load, against the stock SavedModel. Without --model it makes an
 SSD MobileNet V2 FPNLite 640, an SSD ResNet50 FPN 640 and an EfficientDet-D1 with random weights.
@@ -38,7 +41,7 @@ from roadmark.errors import UserError
 from roadmark.storage import path_flags
 
 _LATENCY = "latency"
-_SUITES = ("ops", "video", "evaluate", _LATENCY)
+_SUITES = ("ops", "video", "evaluate", "train", _LATENCY)
 _HERE = Path(__file__).parent
 # Where the target's data lie beside this program.
 _PEERS_PYTHON = _HERE.parent.parent / "python_peers" / "python"

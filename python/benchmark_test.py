@@ -9,7 +9,7 @@ import pytest
 
 import benchmark
 
-_SUITES = "ops, video, evaluate, latency"
+_SUITES = "ops, video, evaluate, train, latency"
 
 
 @pytest.mark.parametrize(
