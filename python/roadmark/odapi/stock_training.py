@@ -129,15 +129,12 @@ class _Parts:
         self.targets = compiled(self._targets)
         self.losses = compiled(self._losses)
         self.gradients = compiled(self._gradients)
-        self.update = compiled(
-            lambda gradients: optimizer.apply_gradients(
-                [
-                    (gradient, variable)
-                    for gradient, variable in zip(gradients, self._variables(), strict=True)
-                    if gradient is not None
-                ]
-            )
-        )
+
+        def update(gradients: list[tf.Tensor | None]) -> None:
+            pairs = zip(gradients, self._variables(), strict=True)
+            optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None])
+
+        self.update = compiled(update)
 
     def _variables(self) -> list[tf.Variable]:
         return self._model.trainable_variables
