@@ -1,5 +1,6 @@
 """The suite `train`: a training step beside the stock one, its parts, and the time to the first."""
 
+import functools
 import tempfile
 import time
 from collections.abc import Mapping
@@ -24,8 +25,12 @@ _IMAGES = 64
 _RECORDS = Path(locations.RUNS) / "bench" / "train_records"
 # What is left where input and target assignment take no time at all.
 _NETWORK = ("forward", "loss", "backward", "optimiser")
-_STEPS = timing.Effort(rounds=25, least_rounds=7, sample_s=0.0, limit_s=60)
-_QUICK_STEPS = timing.Effort(rounds=7, least_rounds=3, sample_s=0.0, limit_s=20)
+# Samples of several steps, with others before them that use up what the input had ready.
+_STEPS = timing.Effort(rounds=15, least_rounds=5, sample_s=4.0, limit_s=120)
+_QUICK_STEPS = timing.Effort(rounds=3, least_rounds=3, sample_s=1.0, limit_s=20)
+_READY = 4
+# Of these the first ones are traced and compiled.
+_WARM_UP = 3
 
 
 def run(options: Options) -> Report:
@@ -145,7 +150,16 @@ class _Suite:
         ours = self._prepared(f"{_OURS}:stepping", terms)
         stock = self._prepared(f"{_STOCK}:stepping", terms)
         effort = _QUICK_STEPS if self._is_quick else _STEPS
-        return timing.in_turn(ours.seconds, stock.seconds, effort)
+        for side in (ours, stock):
+            side.seconds(_WARM_UP)
+
+        def clock(side: Contender, calls: int) -> float:
+            side.seconds(_READY)
+            return side.seconds(calls)
+
+        return timing.in_turn(
+            functools.partial(clock, ours), functools.partial(clock, stock), effort
+        )
 
     def _first_steps(self, terms: Mapping[str, Any]) -> tuple[float, float]:
         taken: list[list[float]] = [[], []]

@@ -52,6 +52,9 @@ def main() -> None:
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
+    # At once: an interpreter that is taken apart hangs on an input pipeline that still runs.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

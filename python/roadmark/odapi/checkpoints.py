@@ -25,6 +25,7 @@ _INDEX = re.compile(r"ckpt-(\d+)\.index")
 _STEP = re.compile(r"-(\d+)$")
 _TEMPORARY = ".writing"
 _SUMS = ".sha256"
+_CLASSIFICATION = "classification"
 # Below this share of its variables, what was restored is chance likeness and not the same model.
 _LEAST_SHARE = 0.5
 
@@ -416,7 +417,8 @@ def fine_tune(model: Any, path: str | Path, kind: str) -> Restored:
     Args:
         model: A detection model whose variables exist.
         path: As for `resolve`.
-        kind: `fine_tune_checkpoint_type`: `classification`, `detection` or `full`.
+        kind: `fine_tune_checkpoint_type`: `classification` (the backbone alone, of a classifier's
+            checkpoint or of a detector's), `detection` or `full`.
 
     Returns:
         What was restored.
@@ -428,9 +430,42 @@ def fine_tune(model: Any, path: str | Path, kind: str) -> Restored:
 
     from roadmark.odapi import train_step
 
-    objects = model.restore_from_objects(fine_tune_checkpoint_type=kind)
-    root = tf.train.Checkpoint(**objects)
+    if kind == _CLASSIFICATION and _is_of_detector(path):
+        root = _backbone(model)
+    else:
+        root = tf.train.Checkpoint(**model.restore_from_objects(fine_tune_checkpoint_type=kind))
     return restore_matching(root, path, train_step.variables(root))
+
+
+def _is_of_detector(path: str | Path) -> bool:
+    import tensorflow as tf
+
+    prefix = resolve(path)
+    try:
+        names = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
+    except (tf.errors.OpError, ValueError) as error:
+        raise _unreadable(prefix, error) from None
+    return any(name.startswith("model/") for name in names)
+
+
+def _backbone(model: Any) -> Any:
+    """A model's backbone, laid out as in a detector's checkpoint."""
+    import tensorflow as tf
+
+    owner, at = model._feature_extractor, ("_feature_extractor",)
+    names: tuple[str, ...] = ("classification_backbone", "_efficientnet")
+    if hasattr(model, "_feature_extractor_for_proposal_features"):
+        # Two-stage models know their backbone by its halves.
+        owner, at = model, ()
+        names = (
+            "_feature_extractor_for_proposal_features",
+            "_feature_extractor_for_box_classifier_features",
+        )
+    parts = {name: getattr(owner, name) for name in names if getattr(owner, name, None) is not None}
+    root = tf.train.Checkpoint(**parts)
+    for name in (*at, "model"):
+        root = tf.train.Checkpoint(**{name: root})
+    return root
 
 
 def restore_training(checkpoint: Any, prefix: Path) -> None:

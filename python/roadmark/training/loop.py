@@ -83,7 +83,7 @@ def train(options: TrainOptions) -> TrainResult:
                 run = _Run(session, recorder, validation, options, written, anchors, team)
                 with session.peers():
                     result = run.go(train.num_steps, resume)
-        _say(_pruned(session, validation))
+        _say([*_waited(recorder), *_pruned(session, validation)])
         if result.checkpoint is None:
             return dataclasses.replace(result, run=folder.path)
         checkpoint = checkpoints.folder(folder.path) / result.checkpoint.name
@@ -332,6 +332,11 @@ def _pruned(session: "Session", validation: Evaluations) -> list[str]:
     if size is None:
         return []
     return [size.line(), *validation.cost_of_pruning(session.pruning_begins)]
+
+
+def _waited(recorder: Recorder) -> list[str]:
+    share = recorder.waiting()
+    return [] if share is None else [f"steps waited for data {share:.1%} of their time"]
 
 
 def _note(row: dict[str, float]) -> str:

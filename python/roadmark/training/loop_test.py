@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -248,12 +249,21 @@ def test_weights_are_restored_for_inference(whole):
     assert all(weight.numpy().tobytes() in stored for weight in model.trainable_variables)
 
 
-def test_a_checkpoint_of_another_model_is_refused(whole):
+def _is_backbone_alone(found: checkpoints.Restored, model: Any) -> None:
+    backbone = model._feature_extractor.classification_backbone
+    assert len(found.matched) == found.total == len(backbone.variables) > 30
+    assert not any("WeightShared" in name or "FeatureMaps" in name for name in found.matched)
+
+
+def test_a_checkpoint_of_another_model_is_refused_but_for_its_backbone(whole):
     wider = _untrained(whole.run, "model.ssd.feature_extractor.depth_multiplier=0.5")
     with pytest.raises(UserError, match="a checkpoint of another model") as raised:
         checkpoints.fine_tune(wider, whole.run, "detection")
     assert str(raised.value).startswith(str(whole.checkpoint))
     more_classes = _untrained(whole.run, "model.ssd.num_classes=5")
+    _is_backbone_alone(
+        checkpoints.fine_tune(more_classes, whole.run, "classification"), more_classes
+    )
     with pytest.raises(UserError, match=r"a checkpoint of another model.* 2 have another shape"):
         checkpoints.restore_for_inference(more_classes, whole.run)
 

@@ -67,6 +67,7 @@ class Recorder:
         self._write_summary = write_summary
         self._first_step = self._written = step
         self._file: MetricsFile | None = None
+        self._rows: list[tuple[float, float]] = []
         self.begin_window()
 
     def __enter__(self) -> "Recorder":
@@ -116,8 +117,17 @@ class Recorder:
         self._file.write(step, self.last)
         self._write_summary(step, self.last)
         self._written = step
+        self._rows.append((self._waited, time.perf_counter() - self._start))
         self.begin_window()
         return steps
+
+    def waiting(self) -> float | None:
+        """The share of the time that steps waited for their batches; None after one row or none.
+
+        Without the first row, in which the input starts.
+        """
+        rows = self._rows[1:]
+        return sum(waited for waited, _ in rows) / sum(taken for _, taken in rows) if rows else None
 
 
 def _check_finite(steps: list[dict[str, float]], first: int) -> None:

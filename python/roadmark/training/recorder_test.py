@@ -19,14 +19,19 @@ def test_rows_average_the_steps_since_the_last_one(tmp_path):
         recorder.add(_values(1.0, rate=0.1), waited=0.2)
         recorder.add(_values(3.0, rate=0.2), waited=0.4)
         recorder.write(12)
+        assert recorder.waiting() is None, "the input started in the first row"
         recorder.add(_values(5.0, rate=0.3), waited=0.0)
         recorder.write(13)
         assert recorder.last["total_loss"] == 5
-    first, second = metrics.read(tmp_path / "metrics.csv")
+        assert recorder.waiting() == 0
+        recorder.add(_values(5.0), waited=1e6)
+        recorder.write(14)
+        assert recorder.waiting() > 1e6
+    first, second, _ = metrics.read(tmp_path / "metrics.csv")
     assert (first["step"], first["total_loss"], first["class_loss"]) == ("12", "2", "1")
     assert (first["learning_rate"], first["data_wait_seconds"]) == ("0.2", "0.3")
     assert (second["step"], second["total_loss"]) == ("13", "5")
-    assert [step for step, _ in summaries] == [12, 13]
+    assert [step for step, _ in summaries] == [12, 13, 14]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf], ids=["nan", "infinite"])

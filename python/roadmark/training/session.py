@@ -25,6 +25,7 @@ from roadmark.training import (  # noqa: E402
     cluster,
     input_sheet,
     learning_rate,
+    picture_cache,
     pruning,
     weather,
 )
@@ -32,6 +33,7 @@ from roadmark.training.averages import Averages  # noqa: E402
 from roadmark.training.batch_fit import OutOfMemoryError  # noqa: E402
 from roadmark.training.cluster import Cluster  # noqa: E402
 from roadmark.training.example_order import ExampleOrder  # noqa: E402
+from roadmark.training.picture_cache import PictureCache  # noqa: E402
 from roadmark.training.pruning import Pruner  # noqa: E402
 from roadmark.training.recipe import FLOAT16, Recipe, Weather  # noqa: E402
 from roadmark.training.record_index import RecordIndex  # noqa: E402
@@ -362,6 +364,7 @@ class _Examples:
     def __init__(self, index: RecordIndex, seed: int, recipe: Recipe):
         self._index = index
         self._order = ExampleOrder(len(index), seed, class_balance.repeats(index, recipe))
+        self._pictures = PictureCache(picture_cache.budget())
 
     @property
     def epoch(self) -> int:
@@ -369,7 +372,11 @@ class _Examples:
         return self._order.epoch
 
     def read(self, position: int) -> bytes:
-        return tfrecord.intact(self.frame(position))
+        number = self._order.example_at(int(position))
+        kept = self._pictures.get(number)
+        if kept is not None:
+            return kept
+        return self._pictures.keep(number, tfrecord.intact(self._index.frame(number)))
 
     def blame(self, first: int, count: int) -> None:
         """Raises a UserError for the first of `count` examples that cannot be used, if any."""
