@@ -112,12 +112,12 @@ def together(folder) -> tuple[Path, int, subprocess.CompletedProcess]:
         assert chief.poll() is None, chief.stderr.read()
         time.sleep(0.01)
     other.send_signal(signal.SIGKILL)
-    _, errors = chief.communicate(timeout=300)
+    _, errors = chief.communicate(timeout=540)
     other.communicate()
     left = subprocess.CompletedProcess(chief.args, chief.returncode, None, errors)
     done = checkpoints.step_of(checkpoints.newest_intact(options.model_dir)[0])
     for process in _start(options):
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=540)
         assert process.returncode == 0, errors
     return options.model_dir, done, left
 
