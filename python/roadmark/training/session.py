@@ -25,7 +25,6 @@ from roadmark.training import (  # noqa: E402
     cluster,
     input_sheet,
     learning_rate,
-    picture_cache,
     pruning,
     weather,
 )
@@ -33,7 +32,6 @@ from roadmark.training.averages import Averages  # noqa: E402
 from roadmark.training.batch_fit import OutOfMemoryError  # noqa: E402
 from roadmark.training.cluster import Cluster  # noqa: E402
 from roadmark.training.example_order import ExampleOrder  # noqa: E402
-from roadmark.training.picture_cache import PictureCache  # noqa: E402
 from roadmark.training.pruning import Pruner  # noqa: E402
 from roadmark.training.recipe import FLOAT16, Recipe, Weather  # noqa: E402
 from roadmark.training.record_index import RecordIndex  # noqa: E402
@@ -153,11 +151,13 @@ class Session:
     def _agree(self, found: str) -> None:
         """Refuses workers that would not do the same."""
         mine, replicas = zlib.crc32(found.encode()), self.strategy.num_replicas_in_sync
-        each = self.strategy.run(lambda: tf.constant(mine, tf.int64))
-        if (
-            int(self.strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None))
-            != mine * replicas
-        ):
+
+        @tf.function
+        def total() -> tf.Tensor:
+            each = self.strategy.run(lambda: tf.constant(mine, tf.int64))
+            return self.strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None)
+
+        if int(total()) != mine * replicas:
             raise UserError(
                 f"worker {self._team.index + 1} of {self._team.workers}",
                 "another worker found another checkpoint, seed or other training records",
@@ -364,7 +364,6 @@ class _Examples:
     def __init__(self, index: RecordIndex, seed: int, recipe: Recipe):
         self._index = index
         self._order = ExampleOrder(len(index), seed, class_balance.repeats(index, recipe))
-        self._pictures = PictureCache(picture_cache.budget())
 
     @property
     def epoch(self) -> int:
@@ -372,11 +371,7 @@ class _Examples:
         return self._order.epoch
 
     def read(self, position: int) -> bytes:
-        number = self._order.example_at(int(position))
-        kept = self._pictures.get(number)
-        if kept is not None:
-            return kept
-        return self._pictures.keep(number, tfrecord.intact(self._index.frame(number)))
+        return tfrecord.intact(self.frame(position))
 
     def blame(self, first: int, count: int) -> None:
         """Raises a UserError for the first of `count` examples that cannot be used, if any."""
