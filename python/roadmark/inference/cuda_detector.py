@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from roadmark.detections import Detections
-from roadmark.inference.cuda_runtime import Cuda, DeviceArray
+from roadmark.inference.cuda_runtime import Cuda, DeviceArray, nv12_planes
 from roadmark.manifest import CLASS_AGNOSTIC, ONE_STAGE, Manifest
 from roadmark.ops import cuda as operations
 from roadmark.ops.postprocess import BOX_ENCODINGS, CLASS_LOGITS
@@ -43,7 +43,8 @@ class _Slot:
     launch: Callable[[], None]
     begin: Any
     done: Any
-    pictures: np.ndarray
+    pinned: np.ndarray
+    pictures: DeviceArray
     found: Mapping[str, np.ndarray]
 
 
@@ -57,6 +58,8 @@ class CudaDetector:
         picture: Height and width of every picture, in pixels.
         batch: How many pictures there are in a call, all of which are given.
         score_threshold: Drops objects with this score or less, on top of the manifest's threshold.
+        nv12: Of NV12 pictures on the GPU: their matrix, as in `roadmark.ops.preprocess`, and
+            whether they use the full range. None for RGB on the host.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class CudaDetector:
         picture: tuple[int, int],
         batch: int = 1,
         score_threshold: float = 0.0,
+        nv12: tuple[str, bool] | None = None,
     ) -> None:
         if description.postprocess.architecture != ONE_STAGE:
             raise ValueError("description: found two stages, which run on the CPU alone")
         self._description, self._network = description, network
         self._picture, self._batch, self._threshold = picture, batch, score_threshold
+        self._nv12 = nv12
         self._cuda = Cuda()
         stream = self._cuda.stream()
         self._anchors = self._sent(np.ascontiguousarray(anchors, np.float32), stream)
@@ -85,16 +90,21 @@ class CudaDetector:
         """Finds objects; see `submit` and `result`."""
         return self.result(self.submit(images))
 
-    def submit(self, images: Sequence[np.ndarray]) -> _Slot:
+    def submit(self, images: Sequence[np.ndarray | DeviceArray]) -> _Slot:
         """Hands a batch to the GPU and returns at once.
 
         Args:
-            images: `batch` of uint8 `[H, W, 3]` RGB; they may be changed as soon as it returns.
+            images: `batch` of uint8 `[H, W, 3]` RGB; they may be changed as soon as it returns. Or
+                up to `batch` of NV12 on the GPU, uint8 `[H * 3 / 2, W]`, which are ready and stay
+                until `result` has returned; the results behind them mean nothing.
         """
         slot = self._idle.pop() if self._idle else self._new_slot()
-        for target, image in zip(slot.pictures, images, strict=True):
-            np.copyto(target, image)
+        if self._nv12 is None:
+            for target, image in zip(slot.pinned, images, strict=True):
+                np.copyto(target, image)
         self._cuda.record(slot.begin, slot.stream)
+        if self._nv12 is not None:
+            self._copy(images, slot)
         slot.launch()
         self._cuda.record(slot.done, slot.stream)
         return slot
@@ -119,6 +129,12 @@ class CudaDetector:
         self._idle.append(handle)
         return detections
 
+    def _copy(self, images: Sequence[DeviceArray], slot: _Slot) -> None:
+        for index, image in enumerate(images):
+            target, (rows, width) = slot.pictures[index].pointer, image.shape
+            sizes = (width, image.pointer, width, width, rows)
+            self._cuda.copy_rows(target, *sizes, slot.stream)
+
     def _sent(self, array: np.ndarray, stream: Any) -> DeviceArray:
         pinned = self._cuda.pinned(array.shape, array.dtype)
         np.copyto(pinned, array)
@@ -129,8 +145,10 @@ class CudaDetector:
 
     def _new_slot(self) -> _Slot:
         cuda, stream, network = self._cuda, self._cuda.stream(), self._network()
-        shape = (self._batch, *self._picture, 3)
-        pinned, pictures = cuda.pinned(shape, np.uint8), cuda.array(shape, np.uint8)
+        height, width = self._picture
+        shape = (height, width, 3) if self._nv12 is None else (height * 3 // 2, width)
+        pictures = cuda.array((self._batch, *shape), np.uint8)
+        pinned = cuda.pinned((self._batch if self._nv12 is None else 0, *shape), np.uint8)
         pinned[:] = 0
         most = self._description.postprocess.nms.max_total
         out = operations.DetectionArrays(
@@ -148,7 +166,8 @@ class CudaDetector:
         }
 
         def work() -> None:
-            cuda.copy_in(pictures, pinned, stream)
+            if self._nv12 is None:
+                cuda.copy_in(pictures, pinned, stream)
             self._preprocess(network, pictures, stream)
             network.enqueue(stream)
             self._postprocess(network, out, workspace, stream)
@@ -159,14 +178,20 @@ class CudaDetector:
         work()
         cuda.synchronise(stream)
         launch = cuda.captured(work, stream)
-        return _Slot(stream, launch, cuda.event(), cuda.event(), pinned, found)
+        return _Slot(stream, launch, cuda.event(), cuda.event(), pinned, pictures, found)
 
     def _preprocess(self, network: DeviceNetwork, pictures: DeviceArray, stream: Any) -> None:
         spec = self._description.input
         batch = network.inputs[spec.name]
         for index in range(self._batch):
+            planes, matrix, full_range = [pictures[index]], "bt601", False
+            if self._nv12 is not None:
+                planes = nv12_planes(pictures[index])
+                matrix, full_range = self._nv12
             operations.preprocess(
-                [pictures[index]],
+                planes,
+                matrix=matrix,
+                full_range=full_range,
                 resized=resized_size(spec, *self._picture),
                 mean=spec.mean,
                 scale=spec.scale,

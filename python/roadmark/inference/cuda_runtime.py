@@ -53,6 +53,17 @@ class DeviceArray:
         return DeviceArray(self.pointer + index * step, self.shape[1:], self.dtype)
 
 
+def nv12_planes(picture: DeviceArray) -> tuple[DeviceArray, DeviceArray]:
+    """Luma `[H, W]` and chroma `[H / 2, W / 2, 2]` of an NV12 picture `[H * 3 / 2, W]`."""
+    rows, width = picture.shape
+    height = rows * 2 // 3
+    chroma = (height // 2, width // 2, 2)
+    return (
+        DeviceArray(picture.pointer, (height, width), picture.dtype),
+        DeviceArray(picture.pointer + height * width, chroma, picture.dtype),
+    )
+
+
 class Cuda:
     """The runtime. What it allocates lives as long as the process.
 
@@ -88,6 +99,23 @@ class Cuda:
     def copy_out(self, target: np.ndarray, source: DeviceArray, stream: Any) -> None:
         """From the GPU to pinned memory, on a stream."""
         self._copy(target.ctypes.data, source.pointer, source.bytes, "DeviceToHost", stream)
+
+    def copy_rows(
+        self, target: int, pitch: int, source: int, step: int, width: int, rows: int, stream: Any
+    ) -> None:
+        """From one place on the GPU to another: rows of `width` bytes, `step` and `pitch` apart."""
+        way = self._api.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        self._call("cudaMemcpy2DAsync", target, pitch, source, step, width, rows, way, stream)
+
+    def context(self) -> int:
+        """The handle of the context in which all this is: the first GPU's primary one."""
+        from cuda.bindings import driver
+
+        self._call("cudaSetDevice", 0)
+        error, found = driver.cuCtxGetCurrent()
+        if int(error):
+            raise _failed("cuCtxGetCurrent", error)
+        return int(found)
 
     def captured(self, work: Callable[[], None], stream: Any) -> Callable[[], None]:
         """What `work` puts on a stream, as a graph that is launched with one call.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from roadmark.errors import UserError
 from roadmark.inference.detector import Detector
-from roadmark.inference.engine import ONNXRUNTIME
+from roadmark.inference.engine import TENSORRT
 from roadmark.manifest import ONE_STAGE
 from roadmark.ops.preprocess import BT601, BT709
 from roadmark.video import codecs, yuv_frame
@@ -27,14 +27,14 @@ _PIXEL_FORMATS = yuv_frame.SAME_LAYOUT | {"nv12"}
 _LEAST_VERSION = (2, 2)
 # Whether each applies, and what it says.
 _Reasons = tuple[tuple[bool, str], ...]
-INSTALL = "pip install PyNvVideoCodec cuda-bindings"
+INSTALL = "pip install PyNvVideoCodec cuda-python"
 
 # What the libraries say, in lower case, and what it means. The first that is found counts.
 _MEANINGS = (
     (
         ("out of memory", "out_of_memory", "erroroutofmemory", "cudaerrormemoryallocation"),
         "the GPU's memory is full",
-        "give --batch_size=1 or, with TensorFlow, set TF_FORCE_GPU_ALLOW_GROWTH=true",
+        "end other programs there, or give --batch_size=1",
     ),
     (
         ("insufficientdriver", "driver version", "nvencodeapi version"),
@@ -122,8 +122,8 @@ def _of_model(model: object) -> _Reasons:
     return (
         (spec is None, "--classify looks at pictures in host memory"),
         (
-            model.engine.name == ONNXRUNTIME,
-            "onnxruntime takes its inputs from host memory; --engine=tensorflow does not",
+            model.engine.name != TENSORRT,
+            f"{model.engine.name} takes its inputs from host memory; --engine=tensorrt does not",
         ),
         (
             not is_one_stage or bool(spec.input.true_shapes_name),
@@ -179,7 +179,7 @@ def _of_packages() -> _Reasons:
     least = ".".join(map(str, _LEAST_VERSION))
     return (
         (numbers < _LEAST_VERSION, f"PyNvVideoCodec is {version}, not {least} or later"),
-        (not _has("cuda.bindings"), f"cuda-bindings is not installed ({INSTALL})"),
+        (not _has("cuda.bindings"), f"cuda-python is not installed ({INSTALL})"),
         (not _has("roadmark.ops._cuda"), "the CUDA operations are not built (no nvcc)"),
     )
 

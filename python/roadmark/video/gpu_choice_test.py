@@ -47,7 +47,7 @@ def why_not(out="out.mp4", detector=None, options=None, is_live=False, info=INFO
 @pytest.mark.parametrize(
     ("case", "says"),
     [
-        pytest.param({"detector": looks("onnxruntime")}, "onnxruntime", id="host engine"),
+        pytest.param({"detector": looks("tensorflow")}, "tensorflow takes", id="host engine"),
         pytest.param({"detector": looks(architecture=TWO_STAGE)}, "two stages", id="two stages"),
         pytest.param({"detector": looks(shapes="true_shapes")}, "two stages", id="true shapes"),
         pytest.param({"is_live": True}, "live", id="live"),

@@ -3,11 +3,11 @@
 import collections
 import dataclasses
 import weakref
+from typing import Any
 
 import numpy as np
 
-from roadmark.inference import device_memory
-from roadmark.inference.device_memory import Array, Stream
+from roadmark.inference.cuda_runtime import Cuda, DeviceArray, nv12_planes
 from roadmark.ops import annotate, glyph_atlas
 from roadmark.ops.drawing_style import Style
 from roadmark.video.colour import Colour
@@ -15,69 +15,85 @@ from roadmark.video.reader import Frame
 
 
 @dataclasses.dataclass(frozen=True)
-class Plane:
-    """A plane of a surface, as CUDA's array interface (version 3) describes it."""
+class _Plane:
+    """A plane as PyNvVideoCodec's samples describe it, with all strides."""
 
-    pointer: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, object]:
-        return {
-            "version": 3,
-            "typestr": "|u1",
-            "shape": self.shape,
-            "strides": self.strides,
-            "data": (self.pointer, False),
-        }
+    __cuda_array_interface__: dict[str, Any]
 
 
 class Surface:
     """An NV12 picture on the GPU, whose memory is used again when nobody holds it.
 
     Attributes:
+        memory: uint8 `[H * 3 / 2, W]`.
         width: In pixels; even.
         height: In pixels; even.
-        planes: Luma `[H, W]`, and chroma `[H / 2, W / 2, 2]`.
-        marks: Holds what is drawn on it.
+        pool: Where it is from.
     """
 
-    def __init__(self, memory: Array, width: int, height: int, marks: "MarkStore") -> None:
-        self.width, self.height, self.marks = width, height, marks
-        luma, chroma = memory.pointer, memory.pointer + width * height
-        self.planes = (
-            Plane(luma, (height, width), (width, 1)),
-            Plane(chroma, (height // 2, width // 2, 2), (width, 2, 1)),
-        )
+    def __init__(self, memory: DeviceArray, pool: "SurfacePool") -> None:
+        self.memory, self.pool = memory, pool
+        rows, self.width = memory.shape
+        self.height = rows * 2 // 3
 
-    def cuda(self) -> list[Plane]:
+    def cuda(self) -> list[_Plane]:
         """The planes as PyNvVideoCodec's encoder takes them: luma with an axis more."""
-        luma, chroma = self.planes
-        return [Plane(luma.pointer, (*luma.shape, 1), (*luma.strides, 1)), chroma]
+        luma, chroma = (plane.__cuda_array_interface__ for plane in nv12_planes(self.memory))
+        shape, width = luma["shape"], self.width
+        return [
+            _Plane(luma | {"shape": (*shape, 1), "strides": (width, 1, 1)}),
+            _Plane(chroma | {"strides": (width, 2, 1)}),
+        ]
 
 
 class SurfacePool:
-    """Gives surfaces of one size; may be used from several threads."""
+    """Gives surfaces of one size, and has what drawing on them needs.
+
+    Surfaces may be asked for from several threads; drawing is for one.
+
+    Args:
+        width: In pixels; even.
+        height: In pixels; even.
+
+    Attributes:
+        cuda: The runtime.
+        stream: Where is drawn.
+    """
 
     def __init__(self, width: int, height: int) -> None:
-        self._size = (width, height)
-        self._marks = MarkStore()
-        self._free: collections.deque[Array] = collections.deque()
+        self.cuda = Cuda()
+        self.stream = self.cuda.stream()
+        self._shape = (height * 3 // 2, width)
+        self._free: collections.deque[DeviceArray] = collections.deque()
+        self._rooms: dict[str, DeviceArray] = {}
 
     def take(self) -> Surface:
         """A surface with any content."""
-        width, height = self._size
         try:
             memory = self._free.popleft()
         except IndexError:
-            memory = device_memory.allocate((height * 3 // 2, width), np.uint8)
-        surface = Surface(memory, width, height, self._marks)
+            memory = self.cuda.array(self._shape, np.uint8)
+        surface = Surface(memory, self)
         weakref.finalize(surface, self._free.append, memory)
         return surface
 
     def give_back(self, surface: Surface) -> None:
         """Does nothing: the encoder may still read it, and lets go when it has."""
+
+    def room(self, name: str, size: int) -> DeviceArray:
+        """At least so many bytes, which are used again."""
+        known = self._rooms.get(name)
+        if known is None or known.bytes < size:
+            known = self._rooms[name] = self.cuda.array((max(256, 2 * size),), np.uint8)
+        return known
+
+    def copied(self, name: str, values: np.ndarray) -> DeviceArray:
+        """A copy of an array, until the next of that name."""
+        room = self.room(name, values.nbytes)
+        target = DeviceArray(room.pointer, values.shape, values.dtype)
+        if values.size:
+            self.cuda.copy_in(target, np.ascontiguousarray(values), self.stream)
+        return target
 
 
 class GpuFrame(Frame):
@@ -87,33 +103,6 @@ class GpuFrame(Frame):
     def canvas(self) -> annotate.Canvas:
         """See `Frame.canvas`."""
         return SurfaceCanvas(self.yuv, self.colour)
-
-
-class MarkStore:
-    """Copies of what is drawn, in memory of the GPU that is used again; of one thread."""
-
-    def __init__(self) -> None:
-        self._stream: Stream | None = None
-        self._arrays: dict[str, Array] = {}
-
-    @property
-    def stream(self) -> Stream:
-        """The stream on which is drawn."""
-        self._stream = self._stream or Stream()
-        return self._stream
-
-    def put(self, name: str, values: np.ndarray) -> Array:
-        """A copy of an array, until the next of that name."""
-        target = self.room(name, values.nbytes)
-        self.stream.upload(np.ascontiguousarray(values), target)
-        return Array(values.shape, values.dtype, target.pointer, target)
-
-    def room(self, name: str, size: int) -> Array:
-        """At least so many bytes."""
-        known = self._arrays.get(name)
-        if known is None or known.nbytes < size:
-            self._arrays[name] = device_memory.allocate((max(256, 2 * size),), np.uint8)
-        return self._arrays[name]
 
 
 class SurfaceCanvas(annotate.Canvas):
@@ -136,26 +125,24 @@ class SurfaceCanvas(annotate.Canvas):
         mask_opacity: int,
         **arrays: np.ndarray,
     ) -> None:
-        """See `Canvas.annotate`."""
+        """See `Canvas.annotate`; there are no masks."""
         from roadmark.ops import cuda
 
-        if not len(arrays["boxes"]):
-            return
         if masks is not None:
             raise ValueError("masks: found some, expected none on a GPU")
-        characters = max(1, *map(len, labels))
+        if not labels:
+            return
+        pool, characters = self._surface.pool, max(1, *map(len, labels))
         arrays["labels"] = glyph_atlas.code_points(labels, characters)
-        marks = self._surface.marks
-        on_device = {name: marks.put(name, values) for name, values in arrays.items()}
         size = cuda.annotate_workspace_bytes(len(labels), characters)
         cuda.annotate(
-            self._surface.planes,
+            nv12_planes(self._surface.memory),
             luma_weights=self._colour.luma_weights,
             full_range=self._colour.full_range,
             line_height=line_height,
             style=Style(0, line_width, trail_width, margin, opacity, mask_opacity),
-            workspace=marks.room("workspace", size),
-            stream=marks.stream.handle,
-            **on_device,
+            workspace=pool.room("workspace", size),
+            stream=int(pool.stream),
+            **{name: pool.copied(name, values) for name, values in arrays.items()},
         )
-        marks.stream.wait()
+        pool.cuda.synchronise(pool.stream)

@@ -92,7 +92,7 @@ def _begun(
     encoder = NvEncoder(gpu_choice.codec_of(out, options.codec), info, surfaces)
     with contextlib.ExitStack() as stack:
         on_gpu = stack.enter_context(GpuReader(reader, source, surfaces, options.span))
-        look = GpuDetector(detector, info)
+        look = GpuDetector(detector, info, options.batch_size)
         look.warm_up([on_gpu.first_frame])
         stack.pop_all()
     return GpuPath(on_gpu, surfaces, look, functools.partial(GpuWriter, encoder=encoder))

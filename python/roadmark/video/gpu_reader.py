@@ -8,8 +8,7 @@ from typing import Any
 import av
 from av.bitstream import BitStreamFilterContext
 
-from roadmark.inference import device_memory
-from roadmark.inference.device_memory import Stream
+from roadmark.inference.cuda_runtime import nv12_planes
 from roadmark.video.gpu_choice import DECODED
 from roadmark.video.gpu_frame import GpuFrame, Surface, SurfacePool
 from roadmark.video.reader import Span, VideoReader
@@ -50,12 +49,13 @@ class GpuReader(VideoReader):
         import PyNvVideoCodec
 
         self._like, self._surfaces, self._nvc = like, surfaces, PyNvVideoCodec
-        self._copies = Stream()
+        self._cuda = surfaces.cuda
+        self._copies = self._cuda.stream()
         self._decoder = PyNvVideoCodec.CreateDecoder(
             gpuid=0,
             codec=getattr(PyNvVideoCodec.cudaVideoCodec, DECODED[like.coded.codec]),
-            cudacontext=device_memory.context(),
-            cudastream=self._copies.handle,
+            cudacontext=self._cuda.context(),
+            cudastream=int(self._copies),
             usedevicememory=True,
         )
         self._filter: BitStreamFilterContext | None = None
@@ -95,7 +95,7 @@ class GpuReader(VideoReader):
         packet.bsl, packet.pts = len(data), pts
         packet.bsl_data = ctypes.cast(data, ctypes.c_void_p).value if data else 0
         taken = [self._taken(frame) for frame in self._decoder.Decode(packet)]
-        self._copies.wait()
+        self._cuda.synchronise(self._copies)
         return [frame for frame in taken if frame is not None]
 
     def _taken(self, frame: Any) -> Decoded | None:
@@ -110,8 +110,8 @@ class GpuReader(VideoReader):
         size = (self._like.info.width, self._like.info.height)
         surface = self._surfaces.take()
         if (width, height) == size:
-            for source, target in zip(planes, surface.planes, strict=True):
-                rows, pitch = target.shape[0], target.strides[0]
+            for source, target in zip(planes, nv12_planes(surface.memory), strict=True):
                 origin, step = source["data"][0], source["strides"][0]
-                self._copies.copy_rows(target.pointer, pitch, origin, step, width, rows)
+                sizes = (width, origin, step, width, target.shape[0])
+                self._cuda.copy_rows(target.pointer, *sizes, self._copies)
         return Decoded(pts, duration, width, height, surface)

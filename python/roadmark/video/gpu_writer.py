@@ -10,8 +10,6 @@ from typing import Any, Protocol
 import av
 from av.bitstream import BitStreamFilterContext
 
-from roadmark.inference import device_memory
-from roadmark.inference.device_memory import Stream
 from roadmark.video.gpu_frame import Surface, SurfacePool
 from roadmark.video.partial import Report
 from roadmark.video.reader import VideoInfo
@@ -77,7 +75,8 @@ class NvEncoder:
 
         self.codec = codec
         self._nvc, self._info = PyNvVideoCodec, info
-        self._stream = Stream()
+        self._cuda = surfaces.cuda
+        self._stream = self._cuda.stream()
         session = self._begin()
         packets = [*session.Encode(surfaces.take(), self._numbered(0)), *session.EndEncode()]
         self.sample = b"".join(packet.data for packet in _encoded(packets))
@@ -100,8 +99,8 @@ class NvEncoder:
             "NV12",
             False,
             gpu_id=0,
-            cudacontext=device_memory.context(),
-            cudastream=self._stream.handle,
+            cudacontext=self._cuda.context(),
+            cudastream=int(self._stream),
             codec=self.codec,
             fps=str(max(1, round(self._info.rate))),
             **_OPTIONS,
