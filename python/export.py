@@ -46,7 +46,7 @@ _PRECISION = flags.DEFINE_enum(
     ["fp32", "fp16", "bf16", "int8"],
     "int8 adds openvino in 8 bits, calibrated on records; fp16 and bf16 are tensorrt's.",
 )
-_ENGINES_OF = flags.DEFINE_string(
+_ENGINES_OF = path_flags.define_run(
     "engines_of", None, "Exported folder to build tensorrt's engine for, in place of a new export."
 )
 _MAX_BATCH = flags.DEFINE_integer("max_batch", 8, "The largest that tensorrt's engine takes.", 1)

@@ -17,8 +17,9 @@ request names none. SIGTERM drains, SIGHUP loads the models again. A bearer toke
 from absl import flags
 
 from roadmark import app
+from roadmark.storage import path_flags
 
-_MODEL = flags.DEFINE_multi_string("model", [], "FOLDER or NAME=FOLDER; give it once per model.")
+_MODEL = path_flags.define_inputs("model", [], "FOLDER or NAME=FOLDER; give it once per model.")
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all.")
 _PORT = flags.DEFINE_integer("port", 8080, "Port to listen on; 0 for any.", 0, 65535)
 _ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
@@ -39,7 +40,7 @@ _TIMEOUT_S = flags.DEFINE_float("timeout_s", 30, "Seconds until a request is giv
 _ALLOW_URLS = flags.DEFINE_list(
     "allow_urls", [], "Beginnings of URLs that pictures may be fetched from: https://HOST/PATH/."
 )
-_TOKEN_FILE = flags.DEFINE_string("token_file", None, "File with the token that clients show.")
+_TOKEN_FILE = path_flags.define_input("token_file", None, "File with the token that clients show.")
 _DRAIN_S = flags.DEFINE_float("drain_s", 5, "Seconds of further requests after SIGTERM.", 0)
 
 

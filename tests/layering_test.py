@@ -42,7 +42,15 @@ _PATHS = re.compile(r"\b(files?|folders?|globs?|records|runs?|checkpoints?|pictu
 # Its addresses are for the cloud's machines.
 _HANDS_ON = "launch.py"
 # Names and numbers; and the Python of an environment.
-_NO_DATA = {"peers_python", "only", "best_by", "corruptions", "group_by", "batch_sizes"}
+_NO_DATA = {
+    "allow_urls",
+    "batch_sizes",
+    "best_by",
+    "corruptions",
+    "group_by",
+    "only",
+    "peers_python",
+}
 _NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
