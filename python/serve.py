@@ -38,7 +38,7 @@ _MAX_MB = flags.DEFINE_float("max_mb", 25, "Largest body of a request, in megaby
 _MAX_MEGAPIXELS = flags.DEFINE_float("max_megapixels", 50, "Largest picture.", 0.001)
 _TIMEOUT_S = flags.DEFINE_float("timeout_s", 30, "Seconds until a request is given up.", 0.1)
 _ALLOW_URLS = flags.DEFINE_list(
-    "allow_urls", [], "Beginnings of URLs that pictures may be fetched from: https://HOST/PATH/."
+    "allow_urls", [], "Beginnings of URLs that requests may name, as https://HOST/PATH/."
 )
 _TOKEN_FILE = path_flags.define_input("token_file", None, "File with the token that clients show.")
 _DRAIN_S = flags.DEFINE_float("drain_s", 5, "Seconds of further requests after SIGTERM.", 0)
