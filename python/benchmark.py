@@ -24,6 +24,8 @@ latency: exported models on every engine, from a picture to boxes, split into pa
 (--records) and MLPerf's kinds of load, against the stock SavedModel. Without --model it makes an
 SSD MobileNet V2 FPNLite 640, an SSD ResNet50 FPN 640 and an EfficientDet-D1 with random weights.
 
+serve: the HTTP service against its engine alone; p99 at 70% load, reloads, a drain, memory.
+
 Each side runs in a process of its own, bound to as many processors as it has threads; samples of
 both sides alternate, and medians are compared. Before it is timed, a peer's result is compared with
 ours. The first run fetches the peers' environment (several GB). docs/benchmark.md tells the rest.
@@ -41,7 +43,7 @@ from roadmark.errors import UserError
 from roadmark.storage import path_flags
 
 _LATENCY = "latency"
-_SUITES = ("ops", "video", "evaluate", "train", _LATENCY)
+_SUITES = ("ops", "video", "evaluate", "train", _LATENCY, "serve")
 _HERE = Path(__file__).parent
 # Where the target's data lie beside this program.
 _PEERS_PYTHON = _HERE.parent.parent / "python_peers" / "python"
@@ -52,7 +54,7 @@ _MARKDOWN = path_flags.define_output("markdown", None, "File for a page like doc
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer samples.")
 _THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads, each measured apart.")
 _ONLY = flags.DEFINE_list("only", [], "Only operations whose name contains one of these.")
-_MODEL = path_flags.define_input_list("model", [], "video, latency: exported folders; else made.")
+_MODEL = path_flags.define_input_list("model", [], "Not for ops: exported folders; else made.")
 _ENGINES = flags.DEFINE_list("engines", [], "latency: only these; else all that work.")
 _PRECISIONS = flags.DEFINE_list("precisions", [], "latency: only these; else all that work.")
 _BATCHES = flags.DEFINE_list("batch_sizes", ["1"], "latency: pictures in a call.")

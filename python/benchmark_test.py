@@ -9,7 +9,7 @@ import pytest
 
 import benchmark
 
-_SUITES = "ops, video, evaluate, train, latency"
+_SUITES = "ops, video, evaluate, train, latency, serve"
 
 
 @pytest.mark.parametrize(
