@@ -1,7 +1,10 @@
 """From a run to a folder that needs no Keras: SavedModel, ONNX, manifest."""
 
+import functools
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,25 +73,57 @@ def write_graphs(model: keras.Model, folder: Path) -> tuple[tuple[str, str], flo
     Raises:
         RuntimeError: As `export`.
     """
+    pictures = np.random.default_rng(0).uniform(0, 255, (3, *model.input_shape[1:]))
+    expected = np.asarray(model(pictures.astype(np.float32), training=False))
     for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Normalization):
-            # As tensors, which it holds outside of any graph, tf2onnx makes them inputs.
-            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
+        _fit_for_onnx(layer)
     model.export(str(folder / manifest.SAVED_MODEL), format="tf_saved_model", verbose=False)
     model.export(str(folder / manifest.ONNX_FILE), format="onnx", verbose=False)
-    return _agreement(model, folder / manifest.ONNX_FILE)
+    return _agreement(folder / manifest.ONNX_FILE, pictures.astype(np.float32), expected)
 
 
-def _agreement(model: keras.Model, path: Path) -> tuple[tuple[str, str], float]:
-    """Names of the ONNX graph's input and output, and how far it is from the network."""
+def _fit_for_onnx(layer: keras.layers.Layer) -> None:
+    """Has a layer compute the same by other means, where tf2onnx does not know its own."""
+    if isinstance(layer, keras.layers.Normalization):
+        # As tensors, which it holds outside of any graph, tf2onnx makes them inputs.
+        layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
+    elif _has_a_group_for_each_channel(layer):
+        # Keras compiles grouped convolutions with XLA.
+        layer.convolution_op = functools.partial(_depthwise, layer)
+    elif getattr(layer, "activation", None) is keras.activations.gelu:
+        layer.activation = _gelu
+
+
+def _has_a_group_for_each_channel(layer: keras.layers.Layer) -> bool:
+    if not isinstance(layer, keras.layers.Conv2D):
+        return False
+    return layer.groups == layer.filters > 1 and layer.kernel.shape[2] == 1
+
+
+def _depthwise(layer: keras.layers.Conv2D, inputs: Any, kernel: Any) -> Any:
+    """What a convolution computes that has a group for each channel, in and out."""
+    ops = keras.ops
+    return ops.depthwise_conv(
+        inputs, ops.transpose(kernel, (0, 1, 3, 2)), layer.strides, layer.padding,
+        layer.data_format, layer.dilation_rate,
+    )  # fmt: skip
+
+
+def _gelu(values: Any) -> Any:
+    """Keras' own has TensorFlow's Erfc, which ONNX lacks."""
+    return 0.5 * values * (1.0 + keras.ops.erf(values / math.sqrt(2.0)))
+
+
+def _agreement(
+    path: Path, pictures: np.ndarray, expected: np.ndarray
+) -> tuple[tuple[str, str], float]:
+    """Names of the ONNX graph's input and output, and how far it is from the network's answers."""
     import onnxruntime
 
     graph = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = (graph.get_inputs()[0].name, graph.get_outputs()[0].name)
-    shape = (3, *model.input_shape[1:])
-    batch = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
-    theirs = graph.run([names[1]], {names[0]: batch})[0]
-    difference = float(np.abs(theirs - np.asarray(model(batch, training=False))).max())
+    theirs = graph.run([names[1]], {names[0]: pictures})[0]
+    difference = float(np.abs(theirs - expected).max())
     if not difference < _MOST_DIFFERENCE:
         raise RuntimeError(f"{path} differs from the network by {difference}")
     return names, difference

@@ -20,8 +20,15 @@ def _learnt() -> keras.layers.Layer:
     return layer
 
 
-@pytest.mark.parametrize("layer", [_fixed, _learnt])
-def test_a_norm_of_pictures_is_in_the_graph(layer, tmp_path):
+def _grouped() -> keras.layers.Layer:
+    """As ConvNeXt's blocks: as many groups as channels, then GELU."""
+    convolution = keras.layers.Conv2D(3, 5, padding="same", groups=3)
+    rescaling = keras.layers.Rescaling(1 / 127.5, -1.0)
+    return keras.Sequential([rescaling, convolution, keras.layers.Activation("gelu")])
+
+
+@pytest.mark.parametrize("layer", [_fixed, _learnt, _grouped])
+def test_the_onnx_graph_computes_what_the_network_does(layer, tmp_path):
     inputs = keras.Input((8, 8, 3), name="pictures")
     # A network of its own within the network, as backbones are.
     backbone = keras.Sequential([keras.Input((8, 8, 3)), layer(), keras.layers.Conv2D(4, 3)])
