@@ -116,7 +116,7 @@ def train(options: Options) -> Result:
         _remove(folder)
     state = _resumed(folder, settings, classes)
     if state.epoch == 0:
-        _begin(folder, settings, classes)
+        _require_weights(settings)
     elif state.phase == len(settings.phases):
         print(f"{folder} has done its {state.epoch} epochs: --restart begins anew", flush=True)
         return Result(folder, 0, state.epoch, state.best)
@@ -125,7 +125,11 @@ def train(options: Options) -> Result:
     print("starting Keras and building the network ...", flush=True)
     from roadmark.classification.session import Session
 
-    return Session(settings, classes, folder, state).run()
+    session = Session(settings, classes, folder, state)
+    if state.epoch == 0:
+        # Not before all that may be refused: a run in the tree has begun.
+        _begin(folder, settings, classes)
+    return session.run()
 
 
 def again(run: Path, model_dir: Path) -> Options:
@@ -221,13 +225,16 @@ def _resumed(folder: Path, settings: Config, classes: ClassSet) -> State:
         raise UserError(path, f"found {error!r}", "begin anew with --restart") from None
 
 
-def _begin(folder: Path, settings: Config, classes: ClassSet) -> None:
+def _require_weights(settings: Config) -> None:
     if settings.is_continued and not Path(settings.weights).exists():
         raise UserError(
             f"{settings.path}: model.weights", f"{settings.weights}: no such run or file, expected "
             f"{config.IMAGENET}, {config.NO_WEIGHTS}, a run folder or a .weights.h5 file",
             "correct it",
         )  # fmt: skip
+
+
+def _begin(folder: Path, settings: Config, classes: ClassSet) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_text(folder / runs.CONFIG, settings.path.read_text(encoding="utf-8"))
     is_run = settings.is_continued and (Path(settings.weights) / runs.EXPERIMENT).is_file()

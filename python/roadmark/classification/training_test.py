@@ -226,6 +226,7 @@ def test_imagenet_weights_that_cannot_be_had_say_what_to_do(tmp_path, classes, m
     said = _refused(path, tmp_path / "run")
     assert "imagenet cannot be downloaded" in said
     assert "weights: none" in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_everything_else_of_the_config_trains(tmp_path, classes):
