@@ -12,6 +12,7 @@ import argparse
 import concurrent.futures
 import dataclasses
 import datetime
+import importlib.util
 import json
 import os
 import re
@@ -30,9 +31,12 @@ PART_SECONDS = {
     "correctness": 150.0,
     "times": 120.0,
     "runner": 60.0,
+    "video": 90.0,
     "memcheck": 120.0,
     "racecheck": 120.0,
 }
+
+VIDEO_PACKAGES = ("PyNvVideoCodec", "cuda", "av", "pytest", "supervision", "trackers", "rich")
 
 CXX_FLAGS = [
     "-std=c++17",
@@ -205,6 +209,11 @@ def run_part(
     return Part(name, outcome, detail[:300], time.monotonic() - start), run.stdout[-3000:]
 
 
+def missing_for_video() -> list[str]:
+    """What the video part needs, and this Python has not."""
+    return [name for name in VIDEO_PACKAGES if importlib.util.find_spec(name) is None]
+
+
 def read_json(path: Path) -> dict:
     """What a part wrote; empty where it wrote nothing whole."""
     try:
@@ -372,6 +381,7 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
         ("correctness", [*cases, str(folder / "cases.json")], environment),
         ("times", [*times, str(folder / "times.json")], environment),
         ("runner", [*runner, str(folder / "runner.json")], environment),
+        ("video", [sys.executable, str(tools / "gpu_check_video.py"), str(folder)], environment),
     ]
     for tool in ("memcheck", "racecheck"):
         command = [sanitizer, f"--tool={tool}", "--error-exitcode=66", *cases]
@@ -379,6 +389,8 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
     for name, command, of_part in parts:
         if name in ("memcheck", "racecheck") and not Path(sanitizer).exists():
             part, said = Part(name, "skipped", "compute-sanitizer is not there", 0.0), ""
+        elif name == "video" and missing_for_video():
+            part, said = Part(name, "skipped", f"no {', '.join(missing_for_video())}", 0.0), ""
         else:
             left = DEADLINE_SECONDS - (time.monotonic() - started)
             part, said = run_part(name, command, of_part, min(PART_SECONDS[name], left))

@@ -132,6 +132,11 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch, capsys, nvcc
     assert not (tmp_path / "out").exists()
 
 
+def test_the_video_part_is_skipped_where_its_packages_are_missing(monkeypatch):
+    monkeypatch.setattr(gpu_check, "VIDEO_PACKAGES", ("json", "no_such_package"))
+    assert gpu_check.missing_for_video() == ["no_such_package"]
+
+
 def test_every_source_is_compiled_once():
     core, bindings, cuda = gpu_check.sources()
     names = [path.name for path in core + bindings + cuda]
@@ -203,6 +208,7 @@ def test_cases_without_a_folder_are_refused():
 
 def test_every_program_of_the_check_is_there():
     source = (TOOLS / "gpu_check.py").read_text()
-    for name in ("gpu_check_cases.py", "gpu_check_times.py", "gpu_check_runner.py"):
+    programs = ("cases", "times", "runner", "video")
+    for name in (f"gpu_check_{program}.py" for program in programs):
         assert f'"{name}"' in source
         assert (TOOLS / name).exists()

@@ -167,6 +167,12 @@ def tools() -> tuple[Tool, ...]:
         _tensorrt(),
         "pip install tensorrt-cu12, with NVIDIA's own index as --extra-index-url",
     )
+    video_codec = Tool(
+        "PyNvVideoCodec",
+        "videos that stay on the GPU",
+        _version("PyNvVideoCodec"),
+        "pip install PyNvVideoCodec cuda-python",
+    )
     buildifier = Tool(
         "buildifier",
         "linting BUILD files",
@@ -177,7 +183,7 @@ def tools() -> tuple[Tool, ...]:
         Tool(name, what, path if Path(path).is_dir() else None, how)
         for name, what, path, how in _SYSTEM_LIBRARIES
     ]
-    return (*programs, *libraries, buildifier, headers, driver, tensorrt)
+    return (*programs, *libraries, buildifier, headers, driver, tensorrt, video_codec)
 
 
 def _buildifier() -> str | None:
