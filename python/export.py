@@ -44,7 +44,7 @@ _PRECISION = flags.DEFINE_enum(
     "precision",
     "fp32",
     ["fp32", "fp16", "bf16", "int8"],
-    "int8 adds openvino in 8 bits, calibrated on records; fp16 and bf16 are tensorrt's.",
+    "int8 is openvino's and tensorrt's, calibrated on records; fp16 and bf16 are tensorrt's.",
 )
 _ENGINES_OF = path_flags.define_run(
     "engines_of", None, "Exported folder to build tensorrt's engine for, in place of a new export."
@@ -110,8 +110,9 @@ def _int8(formats: frozenset[str]) -> Any:
     from roadmark.data import records
     from roadmark.export.quantisation import Plan
 
-    if "openvino" not in formats:
-        raise UserError("--precision", "found int8, which only openvino has", "add its --format")
+    if not {"openvino", "tensorrt"} & formats:
+        problem = "found int8, which only openvino and tensorrt have"
+        raise UserError("--precision", problem, "add their --format")
     for glob in (_CALIBRATION_RECORDS.value, _EVAL_RECORDS.value):
         records.match(glob)  # Before the work of an hour, and not behind it.
     return Plan(

@@ -64,7 +64,7 @@ _RUN = "--model_dir=runs/street"
         ),
         pytest.param(
             [_RUN, "--precision=int8"],
-            "--precision: found int8, which only openvino has; add its --format",
+            "--precision: found int8, which only openvino and tensorrt have; add their --format",
             id="int8 of nothing",
         ),
         pytest.param(

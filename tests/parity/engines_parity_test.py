@@ -15,7 +15,16 @@ import pytest
 from roadmark import manifest
 from roadmark.data import synthetic
 from roadmark.errors import UserError
-from roadmark.export import agreement, conversion_process, exporter
+from roadmark.export import (
+    agreement,
+    conversion_process,
+    exporter,
+    half_precision,
+    quantisation,
+    tensorrt_build,
+    tensorrt_check,
+)
+from roadmark.export.quantisation import Plan
 from roadmark.inference.detector import Detector
 from roadmark.odapi import trained_model
 
@@ -75,6 +84,37 @@ def test_onnx_has_nchw_inside_a_free_batch_and_no_anchors(exported):
     assert "BatchNormalization" not in operations
     assert [one.name for one in graph.output] == ["box_encodings", "class_logits"]
     assert all(one.type.tensor_type.shape.dim[0].dim_param for one in (*graph.input, *graph.output))
+
+
+@pytest.mark.parametrize(("precision", "engine"), [("fp16", "onnxruntime"), ("bf16", "openvino")])
+def test_halves_for_tensorrt_stay_within_their_bounds(copy, scenes, precision, engine):
+    path = copy / "onnx/model.onnx"
+    half = half_precision.convert(onnx.load(path), precision)
+    assert not tensorrt_check.problems(half)
+    onnx.save(half, path)
+    _restamp(copy, engine, path="onnx/model.onnx")
+    exact = Detector.load(EXPORT, engine="openvino")
+    found = agreement.between(exact, Detector.load(copy, engine=engine), scenes[:5])
+    score, corner = tensorrt_build.BOUNDS[precision]
+    assert found.boxes >= 10
+    assert found.unmatched <= 1
+    assert 0 < found.score <= score
+    assert 0 < found.corner <= corner
+
+
+def test_int8_for_tensorrt_is_signed_and_loses_little(copy):
+    made = copy / "onnx/model_int8.onnx"
+    records = RUN / "records"
+    plan = Plan(f"{records}/train-*", 8, f"{records}/val-*", 12, 10.0)
+    found = quantisation.quantise(copy, made, plan, "onnxruntime")
+    assert found.map_before > 0.1
+    assert found.drop <= plan.max_map_drop
+    model = onnx.load(made)
+    assert not tensorrt_check.problems(model)
+    types = {one.name: one.data_type for one in model.graph.initializer}
+    zeros = [node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert len(zeros) > 50
+    assert {types[name] for name in zeros} == {onnx.TensorProto.INT8}
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])

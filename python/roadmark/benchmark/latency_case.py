@@ -46,7 +46,7 @@ class Measured:
     Attributes:
         case: What it is.
         rounds: Samples of each round, `[calls, parts]` in milliseconds, as of `PARTS`.
-        facts: load_s, first_ms, warm_up_ms, warm_up_calls, peak_mb.
+        facts: load_s, first_ms, warm_up_ms, warm_up_calls, peak_mb; watts where the device tells.
         size_mb: Of the network's file or files.
         gflop: Of one picture; None where it is not known.
         map: Mean average precision on the records given; None where none were.

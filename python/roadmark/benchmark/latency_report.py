@@ -42,6 +42,7 @@ _COLUMNS = (
     "first",
     "warm",
     "MB",
+    "W",
     "file",
     "GFLOP",
     "mAP",
@@ -52,7 +53,8 @@ _ABOUT = (
     "samples behind p90 and p99, which with fewer than 10 and 100 is next to the largest. "
     "/s is pictures per second, one call after the other; first is the "
     "first call, warm the calls before the usual speed, both in ms; MB is the process' largest "
-    "resident memory, file the size of the network in MB. Of a peer that runs the network alone, "
+    "resident memory, W the power of the processor or GPU where it tells, "
+    "file the size of the network in MB. Of a peer that runs the network alone, "
     "ms is the network's."
 )
 _SCENARIOS = (
@@ -213,6 +215,7 @@ def _cells(one: Measured) -> list[str]:
         _figure(one.facts.get("first_ms")),
         _figure(one.facts.get("warm_up_ms")),
         _figure(one.facts.get("peak_mb")),
+        _figure(one.facts.get("watts")),
         _figure(one.size_mb),
         _figure(one.gflop),
         "" if one.map is None else f"{one.map:.4f}",

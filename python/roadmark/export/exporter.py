@@ -45,7 +45,11 @@ TRITON = "triton"
 FORMATS = ("saved_model", ONNX, OPENVINO, TRITON, TENSORRT)
 _ONNX_FILE = "onnx/model.onnx"
 _OPENVINO_FILE = "openvino/model.xml"
-_INT8_FILE = "openvino/model_int8.xml"
+# By what they are needed for: the engine that runs it, and the file.
+_INT8_FILES = {
+    OPENVINO: (OPENVINO, "openvino/model_int8.xml"),
+    TENSORRT: (ONNXRUNTIME, "onnx/model_int8.onnx"),
+}
 _CONFIG = "pipeline.config"
 _LABEL_MAP = "label_map.pbtxt"
 _CHECKED_SCENES = 2
@@ -62,7 +66,7 @@ class Exported:
         engines: How close other engines come to the raw network in TensorFlow, or why one cannot
             run it, by the engine's name.
         conversion: What converting it took; None where nothing was converted.
-        quantised: What int8 costs; None where nothing was quantised.
+        quantised: What int8 costs, by format; empty where nothing was quantised.
     """
 
     folder: Path
@@ -70,7 +74,7 @@ class Exported:
     agreement: Agreement
     engines: Mapping[str, Agreement | str]
     conversion: Conversion | None
-    quantised: Quantised | None
+    quantised: Mapping[str, Quantised]
 
     def __str__(self) -> str:
         lines = [f"raw against stock on {self.agreement}"]
@@ -79,8 +83,7 @@ class Exported:
             lines.append(f"conversion: {self.conversion}")
             lines.append(f"for TensorRT (operators and sizes alone): {problems}")
         lines += [f"{engine} against raw on {found}" for engine, found in self.engines.items()]
-        if self.quantised:
-            lines.append(f"openvino in int8: {self.quantised}")
+        lines += [f"{name} in int8: {found}" for name, found in self.quantised.items()]
         lines.append(
             f"exported {self.manifest.model} of step {self.manifest.step} to {self.folder}"
         )
@@ -126,7 +129,7 @@ def export(
             `triton` and `tensorrt` bring `onnx` with them. Engines of TensorRT are not made here:
             see `tensorrt_build.add`.
         batch_size: The only one that these formats take; 0 for any.
-        int8: Adds OpenVINO's file in int8, made like this; needs its format.
+        int8: Adds files in int8 for `openvino` and `tensorrt`, where these are among the formats.
 
     Raises:
         UserError: `out` holds something else than an export, the checkpoint is of another model,
@@ -159,19 +162,21 @@ def export(
             triton.write(folder / TRITON, folder / _ONNX_FILE, description, batch_size)
         manifest.write(folder, description)
         meter.advance(note="tried " + " and ".join(engines))
-        quantised = None
-        if int8 is not None:
-            description, quantised = _add_int8(folder, description, int8, batch_size)
+        quantised = {}
+        for name in [one for one in _INT8_FILES if int8 is not None and one in formats]:
+            description, quantised[name] = _add_int8(folder, description, int8, batch_size, name)
             manifest.write(folder, description)
+        if int8 is not None:
             meter.advance(note="quantised")
     return Exported(out, description, found, engines, made, quantised)
 
 
 def _add_int8(
-    folder: Path, description: Manifest, plan: Plan, batch_size: int
+    folder: Path, description: Manifest, plan: Plan, batch_size: int, name: str
 ) -> tuple[Manifest, Quantised]:
-    quantised = quantisation.quantise(folder, folder / _INT8_FILE, plan)
-    facts = {"openvino": metadata.version("openvino")}
+    engine, path = _INT8_FILES[name]
+    quantised = quantisation.quantise(folder, folder / path, plan, engine)
+    facts = {engine: metadata.version(engine)}
     making = {
         "calibrated_on": f"{quantised.pictures} pictures of {plan.calibration_records}",
         "evaluated_on": f"{quantised.evaluated} pictures of {plan.eval_records}",
@@ -179,7 +184,7 @@ def _add_int8(
         "map_int8": f"{quantised.map_after:.4f}",
     }
     batch = {BATCH: str(batch_size)} if batch_size else {}
-    stamp = EngineStamp(OPENVINO, _INT8_FILE, "int8", facts | batch, making)
+    stamp = EngineStamp(engine, path, "int8", facts | batch, making)
     listed = (*description.engines, stamp)
     return dataclasses.replace(description, engines=listed), quantised
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from roadmark.errors import UserError
 from roadmark.inference import child_process
+from roadmark.inference.engine import OPENVINO
 
 _PROCESS = "roadmark.export.quantisation_process"
 _POINTS = 100
@@ -57,21 +58,22 @@ class Quantised:
         )
 
 
-def quantise(folder: Path, out: Path, plan: Plan) -> Quantised:
-    """Quantises the OpenVINO file of an exported folder with nncf.
+def quantise(folder: Path, out: Path, plan: Plan, engine: str = OPENVINO) -> Quantised:
+    """Quantises a file of an exported folder with nncf.
 
     Layers that cost the most accuracy go back to fp32 until the loss is within the bound.
 
     Args:
-        folder: Its manifest lists an OpenVINO file in fp32.
-        out: The `.xml` to write, with a `.bin` beside it.
+        folder: Its manifest lists a file of the engine in fp32.
+        out: The file to write; with `.xml` there is a `.bin` beside it.
         plan: What to calibrate on.
+        engine: `openvino`, or `onnxruntime` for ONNX that TensorRT takes too.
 
     Raises:
         UserError: There are no such records, they show no object or one class only, quantisation
             fails, or it costs more than it may.
     """
-    arguments = [str(folder), f"--out={out}"]
+    arguments = [str(folder), f"--out={out}", f"--engine={engine}"]
     arguments += [f"--{name}={value}" for name, value in dataclasses.asdict(plan).items()]
     said = child_process.run(
         _PROCESS, arguments, folder, "cannot be quantised", "leave --precision=int8 out"

@@ -1,21 +1,25 @@
-"""Quantises an exported network to INT8 for OpenVINO: the process that does it.
+"""Quantises an exported network to INT8: the process that does it.
 
-    python -m roadmark.export.quantisation_process FOLDER --out=FILE.xml --calibration_records=GLOB
-        --pictures=N --eval_records=GLOB --eval_subset=N --max_map_drop=POINTS
+    python -m roadmark.export.quantisation_process FOLDER --engine=NAME --out=FILE
+        --calibration_records=GLOB --pictures=N --eval_records=GLOB --eval_subset=N
+        --max_map_drop=POINTS
 
 `quantisation` runs this as a child. The last line that it prints is a JSON object with what was
 measured, or with the mistake of the user's that it found.
 """
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nncf
 import numpy as np
+import onnx
+import onnxruntime as ort
 import openvino as ov
 
 from roadmark import manifest
@@ -24,10 +28,13 @@ from roadmark.errors import UserError
 from roadmark.evaluation import records
 from roadmark.evaluation.coco import BOXES
 from roadmark.evaluation.records import Selection
+from roadmark.export import signed_int8
 from roadmark.inference import evaluate, fixed_batch
 from roadmark.inference.detector import Detector
-from roadmark.inference.engine import OPENVINO
+from roadmark.inference.engine import ONNXRUNTIME, OPENVINO, Engine, batch_size, stamp_of
+from roadmark.inference.onnxruntime_engine import OnnxRuntimeEngine
 from roadmark.inference.openvino_engine import OpenVinoEngine
+from roadmark.manifest import EngineStamp
 
 _POINTS = 100
 
@@ -36,6 +43,7 @@ def main(arguments: list[str]) -> None:
     """Runs the process; see the module's text."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--engine", choices=(OPENVINO, ONNXRUNTIME), required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--calibration_records", required=True)
     parser.add_argument("--pictures", type=int, required=True)
@@ -51,36 +59,84 @@ def main(arguments: list[str]) -> None:
 
 def _quantise(options: argparse.Namespace) -> dict[str, Any]:
     description = manifest.load(options.folder)
-    detector = Detector.load(options.folder, OPENVINO, "cpu", "fp32", description=description)
-    (stamp,) = [one for one in description.engines if one.engine == OPENVINO]
+    detector = Detector.load(options.folder, options.engine, "cpu", "fp32", description=description)
+    stamp = stamp_of(description, options.engine, "fp32")
+    backend = _OnnxRuntime(stamp) if options.engine == ONNXRUNTIME else _OpenVino(stamp)
     calibration = records.select(options.calibration_records, options.pictures)
     _refuse_one_class(calibration, len(description.label_map))
     selection = records.select(options.eval_records, options.eval_subset)
     measured: list[float] = []
 
-    def mean_average_precision(compiled: ov.CompiledModel, _: object) -> tuple[float, None]:
-        engine = OpenVinoEngine(compiled, "int8", detector.engine.batch_size)
-        judged = Detector(description, engine, detector.anchors)
+    def mean_average_precision(model: Any, _: object) -> tuple[float, None]:
+        judged = Detector(description, backend.engine(model), detector.anchors)
         result = evaluate.evaluate(options.folder, judged, selection)
         measured.append(float(result.metrics.summary[BOXES]["mAP"]))
         return measured[-1], None
 
     model = nncf.quantize_with_accuracy_control(
-        ov.Core().read_model(options.folder / stamp.path),
+        backend.read(options.folder / stamp.path),
         nncf.Dataset(list(_batches(detector, calibration))),
         nncf.Dataset([0]),
         mean_average_precision,
         max_drop=options.max_map_drop / _POINTS,
         subset_size=len(calibration),
+        **backend.terms,
     )
-    mean_average_precision(ov.Core().compile_model(model, "CPU"), None)
-    ov.save_model(model, options.out, compress_to_fp16=False)
+    mean_average_precision(model, None)
+    backend.save(model, options.out)
     return {
         "pictures": len(calibration),
         "evaluated": len(selection),
         "map_before": measured[0],
         "map_after": measured[-1],
     }
+
+
+class _OpenVino:
+    """OpenVINO's own format."""
+
+    terms: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, stamp: EngineStamp) -> None:
+        self._stamp = stamp
+
+    def read(self, path: Path) -> ov.Model:
+        return ov.Core().read_model(path)
+
+    def engine(self, model: ov.Model | ov.CompiledModel) -> Engine:
+        if isinstance(model, ov.Model):
+            model = ov.Core().compile_model(model, "CPU")
+        return OpenVinoEngine(model, "int8", batch_size(self._stamp))
+
+    def save(self, model: ov.Model, path: Path) -> None:
+        ov.save_model(model, path, compress_to_fp16=False)
+
+
+class _OnnxRuntime:
+    """ONNX with QuantizeLinear and DequantizeLinear, as TensorRT takes it: signed and symmetric."""
+
+    terms: ClassVar[dict[str, Any]] = {
+        "preset": nncf.QuantizationPreset.PERFORMANCE,
+        # Half the range of weights, against overflows of processors without VNNI.
+        "advanced_quantization_parameters": nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix.DISABLE
+        ),
+    }
+
+    def __init__(self, stamp: EngineStamp) -> None:
+        self._stamp = dataclasses.replace(stamp, precision="int8")
+
+    def read(self, path: Path) -> onnx.ModelProto:
+        return onnx.load(path)
+
+    def engine(self, model: onnx.ModelProto) -> Engine:
+        session = ort.InferenceSession(
+            signed_int8.convert(model).SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        return OnnxRuntimeEngine(session, self._stamp, "cpu")
+
+    def save(self, model: onnx.ModelProto, path: Path) -> None:
+        onnx.save(signed_int8.convert(model), path)
 
 
 def _batches(detector: Detector, selection: Selection) -> Iterator[dict[str, np.ndarray]]:

@@ -79,7 +79,7 @@ def test_an_altered_engine_is_not_loaded(folder):
     ("formats", "precision", "says"),
     [
         (("onnx",), "fp16", "--precision: found fp16, which tensorrt alone has; add its --format"),
-        (("tensorrt",), "int8", "--precision: found int8, tensorrt is built in fp32, fp16, bf16"),
+        (("tensorrt",), "int4", "--precision: found int4, tensorrt is built in fp32, fp16, bf16"),
         pytest.param(("tensorrt",), "fp16", "--engine: found tensorrt, but", marks=_NO_DRIVER),
     ],
     ids=["no format", "no precision of it", "no driver"],

@@ -181,8 +181,12 @@ def stamp_of(description: Manifest, engine: str, precision: str) -> EngineStamp:
 
 def _cure(description: Manifest, engine: str, precision: str) -> str:
     has_other = any(stamp.engine == engine for stamp in description.engines)
-    if (engine, precision) == (OPENVINO, "int8"):
-        return "export again with --format=openvino --precision=int8, or choose another precision"
+    int8 = {OPENVINO: OPENVINO, ONNXRUNTIME: TENSORRT, TENSORRT: TENSORRT}
+    if precision == "int8" and engine in int8:
+        return (
+            f"export again with --format={int8[engine]} --precision=int8, or choose another "
+            "precision"
+        )
     if has_other or precision != "fp32":
         return "choose another precision or engine"
     return f"export again with --format={_FORMATS[engine]}, or choose another engine"

@@ -107,9 +107,9 @@ class TensorRtEngine(Engine):
         del threads
         if device == "cpu":
             raise UserError("--device", "found cpu, which tensorrt has not", "use --device=gpu")
+        here = tensorrt_stamp.probe()
         stamp = _stamp(description, precision)
         path = Path(folder) / stamp.path
-        here = tensorrt_stamp.probe()
         rebuild = (
             f"bazel run //python:export -- --engines_of={folder} --format=tensorrt "
             f"--precision={stamp.precision}"

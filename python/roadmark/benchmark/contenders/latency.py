@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from roadmark import manifest
-from roadmark.benchmark import load_scenarios
+from roadmark.benchmark import load_scenarios, power
 from roadmark.evaluation import records
 from roadmark.inference import evaluate
 from roadmark.inference.detector import Detector
@@ -70,8 +70,11 @@ def detecting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     first = [detector.sample(pictures)[-1] for _ in range(_FIRST_CALLS)]
 
     def call() -> Arrays:
+        meter = power.Meter()
         samples = repeat(lambda: detector.sample(pictures), options)
+        watts = power.gpu_watts() if options["device"] == "gpu" else meter.watts()
         facts = {"load_s": load_s, **warm_up(first, samples[:, -1]), "peak_mb": peak_mb()}
+        facts |= {} if watts is None else {"watts": watts}
         scores = detector.detect(pictures)[0].scores
         return {"samples": samples, "scores": scores, "facts": as_bytes(facts)}
 
