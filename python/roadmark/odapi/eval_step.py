@@ -25,6 +25,7 @@ from object_detection.core import standard_fields  # noqa: E402
 from tensorflow.python.profiler import model_analyzer, option_builder  # noqa: E402
 
 from roadmark.detections import Detections  # noqa: E402
+from roadmark.odapi import tracing  # noqa: E402
 from roadmark.ops.postprocess import paste_masks  # noqa: E402
 
 _Inputs = standard_fields.InputDataFields
@@ -63,8 +64,11 @@ class EvalStep:
     """
 
     def __init__(self, config: Any, model: Any):
-        self._config, self._model = config, model
+        self._model = model
         self._compute = tf.function(lambda *batch: _compute(config, model, *batch), autograph=False)
+        self._read_records: Callable[[], Iterable[bytes]] = tuple
+        # Made once, since its graph takes longer than reading some pictures.
+        self._batches = _dataset(config, model, lambda: self._read_records())
 
     def run(
         self, read_records: Callable[[], Iterable[bytes]]
@@ -78,7 +82,8 @@ class EvalStep:
             Detections in pixels of the original picture, and each validation loss by its name with
             `total_loss`, the sum of all and of the regularisation where the config adds it.
         """
-        for features, labels in _dataset(self._config, self._model, read_records):
+        self._read_records = read_records
+        for features, labels in self._batches:
             outputs, losses = self._compute(features, labels)
             size = features[_Inputs.original_image_spatial_shape].numpy()[0]
             found = {name: value.numpy()[0] for name, value in outputs.items()}
@@ -93,11 +98,10 @@ class EvalStep:
         Args:
             read_records: As for `run`; the first few are used.
         """
+        self._read_records = read_records
         pictures = [
             (features[_Inputs.image], features[_Inputs.true_image_shape])
-            for features, _ in itertools.islice(
-                _dataset(self._config, self._model, read_records), _TIMED
-            )
+            for features, _ in itertools.islice(self._batches, _TIMED)
         ]
         forward = tf.function(self._detect, autograph=False).get_concrete_function(*pictures[0])
         forward(*pictures[0])
@@ -144,11 +148,11 @@ def _dataset(
         records = tf.data.Dataset.from_generator(
             read_records, output_signature=tf.TensorSpec([], tf.string)
         )
-        examples = records.map(
+        example = tracing.trace(
             lambda record: transform_input_data_fn(decoder.decode(record)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
+            tf.TensorSpec([], tf.string),
         )
+        examples = records.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return examples.batch(1).prefetch(_PREFETCHED)
 
     # The OD API's own seam for another way to read: its transformations stay in charge.
