@@ -75,7 +75,9 @@ class GpuReader(VideoReader):
     def _decode_packet(self, packet: av.Packet) -> list[Decoded]:
         if not packet.size:
             frames = self._decode_bytes(b"", 0)
-            self.skipped += max(0, self._fed - self._shown)
+            # Behind a start in the middle, frames that lean on what lies before it are no damage.
+            if not self._span.start_s:
+                self.skipped += max(0, self._fed - self._shown)
             return frames
         pts = packet.pts if packet.pts is not None else packet.dts or 0
         self._known[pts] = (packet.duration or 0, packet.is_discard)

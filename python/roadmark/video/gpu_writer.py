@@ -182,13 +182,16 @@ def _encoded(packets: Sequence[dict[str, Any]]) -> list[Encoded]:
 
 
 def _tagging(codec: str, source: VideoInfo) -> BitStreamFilterContext:
-    """Writes colours and the shape of pixels into the parameter sets of H.264 or HEVC."""
+    """Writes colours, rate and the shape of pixels into the parameter sets of H.264 or HEVC."""
     colour, aspect = source.colour, source.sample_aspect_ratio
+    # H.264 counts fields.
+    ticks = source.rate * (2 if codec == "h264" else 1)
     options = {
         "colour_primaries": colour.primaries,
         "transfer_characteristics": colour.transfer,
         "matrix_coefficients": colour.matrix,
         "video_full_range_flag": int(colour.full_range),
+        "tick_rate": f"{ticks.numerator}/{ticks.denominator}",
         "sample_aspect_ratio": f"{aspect.numerator}/{aspect.denominator}",
     }
     text = ":".join(f"{name}={value}" for name, value in options.items())

@@ -78,6 +78,17 @@ def test_times_shape_colours_and_sound_are_kept(tmp_path, suffix, codec):
     assert again.info.colour.full_range
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_29_97_frames_a_second_stay_that(tmp_path, suffix, codec):
+    out = tmp_path / f"out{suffix}"
+    copy(clips.make(tmp_path / "a.mp4"), out, codec)
+    with VideoReader(out) as again:
+        assert float(again.info.rate) == pytest.approx(float(clips.NTSC), abs=1e-3)
+        times = [item.time_s for item in again if isinstance(item, Frame)]
+    assert times == pytest.approx([index / clips.NTSC for index in range(24)], abs=1e-6)
+
+
 def test_packets_out_of_order_are_refused(tmp_path):
     source = clips.make(tmp_path / "a.mp4")
     with VideoReader(source) as reader:
