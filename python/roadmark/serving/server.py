@@ -46,16 +46,22 @@ def run(folders: Mapping[str, Path], options: ServeOptions) -> None:
     # A time of creation beside every counter doubles what Prometheus reads.
     prometheus_client.disable_created_metrics()
     metrics = Metrics()
-    with listen(options.host, options.port) as port, _threads() as threads:
+    cores = len(os.sched_getaffinity(0))
+    with (
+        listen(options.host, options.port) as port,
+        ThreadPoolExecutor(cores + 1, "decoder") as decoders,
+        # Of their own, so that an answer does not wait for pictures that came after its own.
+        ThreadPoolExecutor(2, "writer") as writers,
+    ):
         load = functools.partial(
-            served_models.load, options=options, decoders=threads, metrics=metrics
+            served_models.load, options=options, decoders=decoders, metrics=metrics
         )
         models = Models(folders, load, options.limits.pictures, metrics)
         models.load_all()
         for name in models.names:
             model = models.get(name)
             log("model", name=name, folder=str(folders[name]), engine=str(model.detector.engine))
-        asyncio.run(_serve(models, options, threads, metrics, port))
+        asyncio.run(_serve(models, options, writers, metrics, port))
     log("ended")
 
 
@@ -80,13 +86,13 @@ def listen(host: str, port: int) -> socket.socket:
 async def _serve(
     models: Models,
     options: ServeOptions,
-    threads: ThreadPoolExecutor,
+    writers: ThreadPoolExecutor,
     metrics: Metrics,
     port: socket.socket,
 ) -> None:
     limits = options.limits
     fetcher = Fetcher(options.allowed_urls, limits.body_bytes, limits.time_s)
-    gate = application(models, options, threads, fetcher, metrics)
+    gate = application(models, options, writers, fetcher, metrics)
     server = _Server(gate, options)
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task] = set()
@@ -105,10 +111,6 @@ async def _serve(
     await asyncio.gather(*reloads)
     await models.close()
     await fetcher.close()
-
-
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 1, thread_name_prefix="decoder")
 
 
 class _Server(uvicorn.Server):

@@ -67,7 +67,7 @@ def application(
     Args:
         models: What is served, loaded.
         options: The service's.
-        threads: For work that takes time.
+        threads: For reading and writing bodies.
         fetcher: For pictures that are named by URL.
         metrics: Where requests are counted.
     """
