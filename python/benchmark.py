@@ -114,7 +114,7 @@ def main(suite: str) -> int:
         latency_report.show(found, _AGAINST.value and _read(_AGAINST.value))
         texts = [
             (_JSON, latency_report.to_json(found)),
-            texts[1],
+            (_MARKDOWN, latency_report.to_markdown(found, command)),
             (_CSV, latency_report.to_csv(found)),
             (_HTML, latency_report.to_html(found, command)),
         ]

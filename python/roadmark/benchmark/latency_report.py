@@ -111,6 +111,23 @@ def to_csv(found: LatencyReport) -> str:
     return out.getvalue()
 
 
+def to_markdown(found: LatencyReport, command: str) -> str:
+    """A page for `docs/results/`; see `report.to_markdown`."""
+    parts = [
+        report.to_markdown(found, command).rstrip(),
+        "## All cases",
+        _ABOUT,
+        _markdown_table(_COLUMNS, [_cells(one) for one in found.measured]),
+    ]
+    loads = _scenario_rows(found)
+    if loads:
+        parts += ["## Kinds of load", _markdown_table(_SCENARIOS, loads)]
+    lines = [f"- {one.case}: {line}" for one in found.measured for line in warnings(one)]
+    if lines:
+        parts += ["## Warnings", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
 def to_html(found: LatencyReport, command: str) -> str:
     """A page of one file, without scripts."""
     about = ", ".join(f"{name} {_text(value)}" for name, value in found.machine.items())
@@ -198,6 +215,11 @@ def _terminal_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> T
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _cells(one: Measured) -> list[str]:

@@ -63,6 +63,10 @@ def test_the_texts_hold_all_cases(found, tmp_path):
     assert content["cases"][0]["scenarios"]["offline"]["pictures"] == 8
     lines = list(csv.DictReader(io.StringIO(latency_report.to_csv(found))))
     assert float(lines[0]["parts_ms.network"]) == found.measured[0].parts["network"]
+    page = latency_report.to_markdown(found, "the command")
+    widths = {line.count("|") for line in page.split("## All cases")[1].splitlines() if "|" in line}
+    assert len(widths) == 2  # Of two whole tables.
+    assert "stock SavedModel fp32" in page
     text = latency_report.to_html(found, "the command")
     assert not web_pages.complaints(text, tmp_path)
     assert text.count("<circle") >= 1

@@ -2,7 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +100,36 @@ class OpenVinoEngine(Engine):
         request = handle.request
         request.wait()
         end = time.perf_counter()
-        # Copies: the request, whose memory they are in, is used again.
-        outputs = {name: request.get_tensor(name).data.copy() for name in self._outputs}
-        self._idle.append(request)
+        outputs = {name: request.get_tensor(name).data for name in self._outputs}
+        _Lease(request, self._idle, outputs.values())
         to_host = time.perf_counter() - end
         self.spent = Spent(1e3 * handle.to_device_s, request.latency, 1e3 * to_host)
         return outputs
+
+
+class _Lease:
+    """Keeps a request, whose memory its outputs are in, from use until nobody has them any more.
+
+    What is made of an output without a copy (a slice, another array by DLPack) keeps it alive.
+
+    Args:
+        request: It is done.
+        idle: Where it is put then.
+        outputs: Arrays in its memory, to which nothing else refers yet.
+    """
+
+    def __init__(
+        self, request: ov.InferRequest, idle: list[ov.InferRequest], outputs: Iterable[np.ndarray]
+    ) -> None:
+        self._request, self._idle, self._left = request, idle, 0
+        for output in outputs:
+            self._left += 1
+            weakref.finalize(output, self._release).atexit = False
+
+    def _release(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._idle.append(self._request)
 
 
 @dataclasses.dataclass(frozen=True)
