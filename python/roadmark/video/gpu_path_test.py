@@ -209,6 +209,15 @@ def test_a_video_on_the_gpu_is_what_it_is_on_the_processor(tmp_path, batch_size,
         assert others[2][key] == found[key]
 
 
+def test_a_damaged_packet_is_skipped_and_counted(tmp_path):
+    clip = clips.damage(clips.make(tmp_path / "a.mp4", size=SIZE), 11)
+    with VideoReader(clip) as like, GpuReader(like, clip, SurfacePool(*SIZE), WHOLE) as on_gpu:
+        frames = [item for item in on_gpu if isinstance(item, Frame)]
+        assert on_gpu.stopped is None
+    assert on_gpu.skipped >= 1
+    assert 20 <= len(frames) <= 24
+
+
 def test_a_video_that_ends_too_early_is_kept_as_a_part(tmp_path):
     clip = clips.truncate(clips.make(tmp_path / "a.mkv", frames=30, size=SIZE), 20)
     with pytest.raises(UserError, match="the stream ends"):

@@ -80,10 +80,18 @@ class GpuReader(VideoReader):
                 self.skipped += max(0, self._fed - self._shown)
             return frames
         pts = packet.pts if packet.pts is not None else packet.dts or 0
-        self._known[pts] = (packet.duration or 0, packet.is_discard)
+        known = (packet.duration or 0, packet.is_discard)
         self.concealed += packet.is_corrupt
+        try:
+            data = b"".join(map(bytes, self._as_stream(packet)))
+        except av.error.FFmpegError:
+            data = b""
+        if not data:  # Which would tell NVDEC that the video ends.
+            self.skipped += 1
+            return []
+        self._known[pts] = known
         self._fed += 1
-        return self._decode_bytes(b"".join(map(bytes, self._as_stream(packet))), pts)
+        return self._decode_bytes(data, pts)
 
     def _as_stream(self, packet: av.Packet) -> list[av.Packet]:
         name = _TO_STREAM.get(self._like.coded.codec)
