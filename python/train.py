@@ -77,6 +77,7 @@ _BEST_BY = flags.DEFINE_string(
 _PATIENCE = flags.DEFINE_integer(
     "patience", 0, "Stop after this many evaluations without a better one; 0 for never.", 0
 )
+_TRACK = flags.DEFINE_enum("track", None, ["mlflow", "wandb"], "Send what is measured there too.")
 _SHOW_INPUTS = flags.DEFINE_integer(
     "show_inputs", 0, "Draw so many pictures as the network sees them in inputs.jpg.", 0
 )
@@ -123,6 +124,7 @@ def _options() -> TrainOptions:
         eval_subset=_EVAL_SUBSET.value,
         best_by=_BEST_BY.value,
         patience=_PATIENCE.value,
+        track=_TRACK.value,
         show_inputs=_SHOW_INPUTS.value,
         profile=_PROFILE.value,
     )

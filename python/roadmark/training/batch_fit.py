@@ -124,6 +124,7 @@ def try_once(text: str) -> int:
             patience=0,
             show_inputs=0,
             profile=False,
+            track=None,
             restart=False,
             check_learning_rate=False,
         )

@@ -89,8 +89,11 @@ class Evaluations:
         """Whether to evaluate after this step: the plan says so and it is not done yet."""
         return self._plan.due(step) and all(done != step for done, _ in self._rows)
 
-    def add(self, checkpoint: Path) -> None:
+    def add(self, checkpoint: Path) -> dict[str, float]:
         """Evaluates a checkpoint; keeps it when it is the best.
+
+        Returns:
+            What was found, by metric.
 
         Raises:
             UserError: As `CheckpointEvaluator.evaluate`, or the disk is full.
@@ -107,6 +110,7 @@ class Evaluations:
         self._file.write(found.step, row)
         evaluation.write_scalars(found, self._folder.tensorboard / "eval")
         self._rows.append((found.step, value))
+        return row
 
     def best_checkpoint(self) -> Path | None:
         """The prefix of the best checkpoint that was kept."""

@@ -7,14 +7,14 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roadmark import locations, progress
 from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
-from roadmark.training import cluster, preflight, run_config, schedule
+from roadmark.training import cluster, preflight, run_config, schedule, tracking
 from roadmark.training.anchor_watch import AnchorWatch
 from roadmark.training.cluster import Cluster
 from roadmark.training.evaluations import Evaluate, Evaluations
@@ -26,9 +26,11 @@ from roadmark.training.recorder import (
     TOTAL_LOSS,
     NotFiniteError,
     Recorder,
+    SummaryWriter,
 )
 from roadmark.training.run_config import RunConfig
 from roadmark.training.run_folder import RunFolder
+from roadmark.training.tracking import TrackedRun
 
 if TYPE_CHECKING:
     from roadmark.training.session import Session
@@ -77,12 +79,17 @@ def train(options: TrainOptions) -> TrainResult:
                 sheet = written.path / "inputs.jpg"
                 session.write_input_sheet(prepared.label_map.names, sheet, options.show_inputs)
                 _say([f"what the network sees: {sheet}"])
-            summaries = session.summary_writer(written.tensorboard)
-            with Recorder(written, summaries, done) as recorder:
-                anchors = AnchorWatch(prepared.config, prepared.contents)
-                run = _Run(session, recorder, validation, options, written, anchors, team)
-                with session.peers():
-                    result = run.go(train.num_steps, resume)
+            tracked = TrackedRun(folder.path, _parameters(options, prepared, beginning.seed))
+            tracker = options.track if team.is_chief else None
+            with tracking.tracked(tracker, tracked) as track:
+                write = _both(session.summary_writer(written.tensorboard), track)
+                with Recorder(written, write, done) as recorder:
+                    anchors = AnchorWatch(prepared.config, prepared.contents)
+                    run = _Run(
+                        session, recorder, validation, options, written, anchors, team, track
+                    )
+                    with session.peers():
+                        result = run.go(train.num_steps, resume)
         _say([*_waited(recorder), *_pruned(session, validation)])
         if result.checkpoint is None:
             return dataclasses.replace(result, run=folder.path)
@@ -101,6 +108,26 @@ def _written_to(folder: RunFolder, team: Cluster) -> Iterator[RunFolder]:
         return
     with tempfile.TemporaryDirectory() as scratch:
         yield RunFolder(Path(scratch))
+
+
+def _both(first: SummaryWriter, second: SummaryWriter) -> SummaryWriter:
+    def write(step: int, values: Mapping[str, float]) -> None:
+        first(step, values)
+        second(step, values)
+
+    return write
+
+
+def _parameters(options: TrainOptions, prepared: RunConfig, seed: int) -> dict[str, str]:
+    train = prepared.config.train_config
+    given = dict(one.partition("=")[::2] for one in options.overrides)
+    return given | {
+        "config": options.config.name,
+        "steps": str(train.num_steps),
+        "batch_size": str(train.batch_size),
+        "learning_rate": f"{_peak(prepared):.4g}",
+        "seed": str(seed),
+    }
 
 
 def _evaluate(prepared: RunConfig) -> Evaluate:
@@ -211,6 +238,7 @@ class _Run:
         folder: The run folder.
         anchors: Sees what the steps found.
         team: The workers; the chief alone evaluates.
+        track: Takes what evaluations find.
     """
 
     def __init__(
@@ -222,10 +250,11 @@ class _Run:
         folder: RunFolder,
         anchors: AnchorWatch,
         team: Cluster,
+        track: SummaryWriter,
     ):
         self._session, self._recorder, self._validation = session, recorder, validation
         self._options, self._folder, self._tensorboard = options, folder.path, folder.tensorboard
-        self._anchors, self._team = anchors, team
+        self._anchors, self._team, self._track = anchors, team, track
 
     def go(self, last: int, resume: Path | None) -> TrainResult:
         """Trains to step `last` or until something stops it."""
@@ -302,7 +331,8 @@ class _Run:
             return
         # Cut short, it is done when the run is resumed.
         with interruption.cutting_short():
-            self._validation.add(checkpoint)
+            found = self._validation.add(checkpoint)
+            self._track(step, {f"eval/{name}": value for name, value in found.items()})
             _say([self._validation.line()])
         self._recorder.begin_window()
 

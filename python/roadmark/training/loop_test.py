@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import json
 import os
 import resource
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 
 from roadmark.data import tfrecord
 from roadmark.errors import UserError
@@ -380,8 +382,20 @@ def test_an_image_that_cannot_be_decoded_is_named(options, tmp_path):
     assert ".tfrecord: record" in str(raised.value)
 
 
-def test_it_evaluates_as_it_goes(options, whole, capsys):
-    """Every 8 steps and at the end; the weights that are trained do not notice."""
+def _check_tracked(result, place):
+    client = MlflowClient(place)
+    known = json.loads((result.run / "tracking.json").read_text())["mlflow"]
+    for name, file in (("total_loss", "metrics.csv"), ("eval/total_loss", "evaluations.csv")):
+        found = {one.step: one.value for one in client.get_metric_history(known, name)}
+        rows = {int(row["step"]): row["total_loss"] for row in metrics.read(result.run / file)}
+        assert {step: metrics.text(value) for step, value in found.items()} == rows
+    assert client.get_run(known).data.params["batch_size"] == "2"
+
+
+def test_it_evaluates_as_it_goes(options, whole, capsys, monkeypatch):
+    """Every 8 steps and at the end; the weights that are trained do not notice, a tracker does."""
+    place = (whole.run.parent / "mlruns").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
     validated = dataclasses.replace(
         options,
         model_dir=whole.run.parent / "validated",
@@ -389,8 +403,10 @@ def test_it_evaluates_as_it_goes(options, whole, capsys):
         eval_every=8,
         eval_subset=2,
         best_by="total_loss",
+        track="mlflow",
     )
     result = loop.train(validated)
+    _check_tracked(result, place)
     rows = metrics.read(result.run / "evaluations.csv")
     assert [int(row["step"]) for row in rows] == [8, 16, STEPS]
     losses = {int(row["step"]): float(row["total_loss"]) for row in rows}

@@ -41,6 +41,7 @@ class TrainOptions:
         show_inputs: Pictures to draw, as the network sees them, in `inputs.jpg`; 0 for none.
         profile: Whether to write a TensorBoard profile of a few steps.
         patience: Evaluations without a better one before the run stops; 0 for never.
+        track: A tracker of `tracking` that gets what is measured too; None for none.
     """
 
     config: Path
@@ -65,6 +66,7 @@ class TrainOptions:
     eval_subset: int = 0
     best_by: str = "mAP"
     patience: int = 0
+    track: str | None = None
     show_inputs: int = 0
     profile: bool = False
 
