@@ -193,6 +193,14 @@ def test_a_refusal_is_one_line_at_once(bucket, fault, says):
     assert says in str(error.value)
 
 
+def test_a_key_that_is_no_path_is_one_line(bucket, tmp_path):
+    key = f"{bucket.folder.partition('/')[2]}/set//a"
+    bucket.server.files.call_s3("put_object", Bucket=BUCKET, Key=key, Body=b"1")
+    with pytest.raises(UserError, match="no path of a file; rename the object"):
+        _fetch(_of(bucket))
+    assert not list(tmp_path.rglob("a"))
+
+
 def test_what_is_not_there_is_one_line(bucket, monkeypatch):
     with pytest.raises(UserError, match="set: no such object or folder, or it is empty"):
         _fetch(_of(bucket))

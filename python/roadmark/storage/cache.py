@@ -35,7 +35,7 @@ class Entry:
         place: The address.
 
     Attributes:
-        files: The folder with the copies, laid out as in the bucket from the address's parent on.
+        files: The folder with the copies, each under its bucket and key.
     """
 
     def __init__(self, place: Address):
@@ -55,7 +55,7 @@ class Entry:
             yield
 
     def read_state(self) -> dict[str, dict[str, Any]]:
-        """What is known of each copy, by its name below `files`."""
+        """What is known of each copy, by bucket and key."""
         return _read(self._folder / _STATE)
 
     def write_state(self, state: dict[str, dict[str, Any]]) -> None:

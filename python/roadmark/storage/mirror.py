@@ -39,11 +39,13 @@ class Mirror:
         self.place = place
         self._store = Store(place.scheme)
         self._entry = cache.Entry(place)
+        # A bucket has every folder.
+        (self._entry.files / place.parent).mkdir(parents=True, exist_ok=True)
 
     @property
     def local(self) -> Path:
         """Where the copy is or will be; ends like the address, patterns included."""
-        return self._entry.files / self.place.name
+        return self._entry.files / self.place.path
 
     def check_writable(self) -> None:
         """Makes sure that uploads will be accepted, before hours of work.
@@ -71,7 +73,7 @@ class Mirror:
                 an object is not whole after several tries.
         """
         with self._entry.syncing():
-            found = {self._name(one): one for one in self._store.find(self.place)}
+            found = {self._checked(one.key): one for one in self._store.find(self.place)}
             if not found and must_exist:
                 raise UserError(
                     self.place.url,
@@ -103,7 +105,7 @@ class Mirror:
             names = cache.changed(self._entry.files, state)
             gone = {name for name in state if not (self._entry.files / name).exists()}
             if replaces and names:
-                there = {self._name(one) for one in self._store.find(self.place)}
+                there = {one.key for one in self._store.find(self.place)}
                 gone |= {name for name in there if not (self._entry.files / name).exists()}
                 # Until the new one is whole, it is seen not to be.
                 self._remove({name for name in there if _rank(name)}, state)
@@ -115,18 +117,14 @@ class Mirror:
                 self._remove(gone, state)
         return len(names)
 
-    def _name(self, one: RemoteObject) -> str:
-        name = one.key[len(self.place.parent) + 1 :] if self.place.parent else one.key
-        if any(part in ("..", ".", "") for part in name.split("/")):
+    def _checked(self, key: str) -> str:
+        if any(part in ("..", ".", "") for part in key.split("/")):
             raise UserError(
-                f"{self.place.scheme}://{one.key}",
+                f"{self.place.scheme}://{key}",
                 "found a key that is no path of a file",
                 "rename the object",
             )
-        return name
-
-    def _key(self, name: str) -> str:
-        return f"{self.place.parent}/{name}"
+        return key
 
     def _is_here(self, name: str, one: RemoteObject, state: dict[str, dict[str, Any]]) -> bool:
         # One that is another than ours was in the bucket goes before what changed here.
@@ -208,14 +206,14 @@ class Mirror:
         try:
             # Before, so that what is written meanwhile counts as changed.
             stamp = cache.stamp(path)
-            return {"version": self._store.write(path, self._key(name)).version, "stamp": stamp}
+            return {"version": self._store.write(path, name).version, "stamp": stamp}
         except FileNotFoundError:  # Removed meanwhile, as old checkpoints are.
             return None
 
     def _remove(self, names: set[str], state: dict[str, dict[str, Any]]) -> None:
         # The reverse order of uploads: what says that a folder is whole goes first.
         for name in sorted(names, key=_rank, reverse=True):
-            self._store.remove(self._key(name))
+            self._store.remove(name)
             state.pop(name, None)
         if names:
             self._entry.write_state(state)
