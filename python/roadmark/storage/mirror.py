@@ -5,6 +5,7 @@ an interrupted object goes on where it stopped, in the next run too. What is upl
 by object, the files that say that a folder is whole behind all others.
 """
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -152,7 +153,8 @@ class Mirror:
         target = self._entry.files / name
         target.parent.mkdir(parents=True, exist_ok=True)
         # Named by its version, so that parts of another one are not mixed in.
-        part = target.with_name(f".{target.name}.{one.version[:12]}{_PART}")
+        version = hashlib.sha256(one.version.encode()).hexdigest()[:12]
+        part = target.with_name(f".{target.name}.{version}{_PART}")
         url, problem, number = f"{self.place.scheme}://{one.key}", "", 0
         while number < TRIES:
             pause(number)

@@ -14,6 +14,7 @@ from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.odapi import label_map as label_maps
 from roadmark.odapi.label_map import LabelMap
 from roadmark.training import recipe as recipes
+from roadmark.training import tracking
 from roadmark.training.recipe import Recipe
 
 _CONFIG = "pipeline.config"
@@ -24,6 +25,7 @@ _METRICS = "metrics.csv"
 _EVALUATIONS = "evaluations.csv"
 _BEST = "best"
 _TENSORBOARD = "tensorboard"
+_OF_ONE_RUN = (_VERSIONS, tracking.STATE)
 # Distributions whose versions decide what a run computes.
 _DISTRIBUTIONS = (
     "tensorflow",
@@ -81,7 +83,7 @@ class RunFolder:
             removed.append(f"{len(found)} checkpoints (the last of step {last})")
         for part in (checkpoints.folder(self.path), self.best, self.tensorboard):
             _remove_tree(part)
-        for file in (self.metrics, self.evaluations, self.path / _VERSIONS):
+        for file in (self.metrics, self.evaluations, *(self.path / name for name in _OF_ONE_RUN)):
             if file.exists():
                 file.unlink()
                 removed.append(file.name)

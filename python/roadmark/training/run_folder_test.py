@@ -85,10 +85,12 @@ def test_a_run_that_does_not_say_how_it_began_needs_a_restart(folder, text):
 
 def test_restarting_removes_training_and_says_what(folder):
     folder.metrics.touch()
+    (folder.path / "tracking.json").touch()
     (folder.path / "tensorboard").mkdir()
     (folder.path / "export").mkdir()
     removed = folder.remove_training()
-    assert removed == ["2 checkpoints (the last of step 40)", "metrics.csv", "versions.json"]
+    files = ["metrics.csv", "versions.json", "tracking.json"]
+    assert removed == ["2 checkpoints (the last of step 40)", *files]
     left = {path.name for path in folder.path.iterdir()}
     assert left == {"pipeline.config", "label_map.pbtxt", "recipe.yaml", "export"}
 

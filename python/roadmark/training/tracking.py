@@ -25,8 +25,9 @@ from typing import Protocol
 from roadmark import atomic
 
 MLFLOW, WANDB = "mlflow", "wandb"
+STATE = "tracking.json"
+"""The file in a run folder that says which run of the tracker it is."""
 _PROJECT = "roadmark"
-_STATE = "tracking.json"
 _ROWS = 1000
 _PATIENCE_S = 15.0
 _INIT_TIMEOUT_S = 30.0
@@ -59,13 +60,13 @@ class TrackedRun:
     def known_id(self, kind: str) -> str | None:
         """The tracker's id of a run that is resumed."""
         try:
-            return json.loads((self.folder / _STATE).read_text(encoding="utf-8")).get(kind)
+            return json.loads((self.folder / STATE).read_text(encoding="utf-8")).get(kind)
         except (OSError, ValueError, AttributeError):
             return None
 
     def keep_id(self, kind: str, found: str) -> None:
         """Notes the tracker's id of the run."""
-        atomic.write_text(self.folder / _STATE, json.dumps({kind: found}) + "\n")
+        atomic.write_text(self.folder / STATE, json.dumps({kind: found}) + "\n")
 
 
 class Writer(Protocol):
