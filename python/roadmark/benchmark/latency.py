@@ -67,6 +67,8 @@ _PROMISES = {
 }
 
 
+# What another precision may cost, and the least that is told.
+_LOST_MAP, _LEAST_MAP = 0.005, 1e-5
 # What the slowest of a hundred frames on a GPU may take, in medians of the network.
 _P99_ON_GPU = 1.15
 
@@ -338,6 +340,9 @@ class _Suite:
                 rows.append(self._beside("network alone", one, peer, None, "not compared"))
             if promise and case.engine == OPENVINO:
                 rows.append(self._outside(one, promise))
+            exact = ours.get(dataclasses.replace(case, precision="fp32"))
+            if exact and exact != one and None not in (exact.map, one.map):
+                rows.append(self._lost(one, exact))
             if case.engine == TENSORRT:
                 rows.append(self._slowest(one))
         return rows
@@ -359,6 +364,19 @@ class _Suite:
             if peer.case.has_whole_path
             else "one call of the network, inputs ready; ours within the whole path",
             agreement=agreement,
+        )
+
+    def _lost(self, one: Measured, exact: Measured) -> Row:
+        return self._row(
+            operation=f"mAP lost, {one.case.engine} {one.case.precision}",
+            size=f"{one.case.model}, {self._grid.records}",
+            peer="bound",
+            unit="mAP",
+            ours=max(exact.map - one.map, _LEAST_MAP),
+            theirs=_LOST_MAP,
+            target=1.0,
+            counted=f"against fp32 on the same engine: {exact.map:.4f} and {one.map:.4f}",
+            agreement="nothing to compare",
         )
 
     def _slowest(self, one: Measured) -> Row:

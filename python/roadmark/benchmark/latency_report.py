@@ -277,11 +277,12 @@ def _scatter(measured: Sequence[Measured]) -> list[str]:
         why = "No records were given (--records), so there is no mAP: times alone, whole path."
         return [f"<p>{why}</p>", charts.bars("Milliseconds of each case", bars)]
     points = [(one.median / one.case.batch, one.map) for one in judged]
-    series = [
+    # First, so that the cases' dots lie on it.
+    series = [charts.Series("Pareto", pareto(points), is_dashed=True, colour=7)]
+    series += [
         charts.Series(f"{one.case} ({ms:.1f} ms, {one.map:.3f})", [(ms, accuracy)])
         for one, (ms, accuracy) in zip(judged, points, strict=True)
     ]
-    series.append(charts.Series("Pareto", pareto(points), is_dashed=True, colour=7))
     chart = charts.lines(
         "mAP against milliseconds",
         "ms per picture, whole path",

@@ -55,6 +55,17 @@ def test_both_sides_find_the_same_and_our_time_has_parts(found):
     assert apart < 1e-4
 
 
+def test_what_a_precision_costs_is_a_row_with_a_bound(found):
+    exact = found.measured[0]
+    half = dataclasses.replace(
+        exact, case=dataclasses.replace(exact.case, precision="bf16"), map=exact.map - 0.01
+    )
+    options = Options(timing.QUICK, (1,), (), Path("none"), Path("configs"), None, print, Grid())
+    row = latency._Suite(options, Path("none"))._lost(half, exact)
+    assert row.ratio == pytest.approx(0.5)
+    assert not row.meets_target
+
+
 def test_the_texts_hold_all_cases(found, tmp_path):
     other = tmp_path / "other.json"
     other.write_text(latency_report.to_json(found))
