@@ -89,8 +89,7 @@ class Batcher:
         Raises:
             ValueError: The picture has a shape that the network's input cannot be made of.
         """
-        row = self._rows.popleft() if self._rows else None
-        inputs = self._detector.preprocess([image], row)
+        inputs = self._detector.preprocess([image], self._spare_row())
         with self._changed:
             self._waiting.append(_Waiting(inputs, score_threshold, time.monotonic(), found))
             self._changed.notify_all()
@@ -107,6 +106,12 @@ class Batcher:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def _spare_row(self) -> np.ndarray | None:
+        try:
+            return self._rows.popleft()
+        except IndexError:
+            return None
 
     def _submit_batches(self) -> None:
         while pictures := self._next_batch():

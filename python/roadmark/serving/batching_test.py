@@ -2,7 +2,7 @@
 
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +157,16 @@ def test_a_failure_of_the_network_is_told_to_its_pictures_alone(make, network):
         failed.result(PATIENCE_S)
     network.error = None
     assert len(put(batcher)[0].result(PATIENCE_S)) > 0
+
+
+def test_pictures_come_from_many_threads(make, network):
+    batcher = make()
+    with ThreadPoolExecutor(4) as threads:
+        many = list(threads.map(lambda _: put(batcher, 5, threshold=0.99), range(40)))
+    for future in (one for futures in many for one in futures):
+        assert len(future.result(PATIENCE_S)) == 0
+    assert sum(sizes(network)) == 200
+    assert max(sizes(network)) == 4
 
 
 def test_closing_finishes_what_waits(make, network):

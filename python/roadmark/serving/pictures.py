@@ -15,6 +15,7 @@ _FORMATS = {JPEG: "jpeg", PNG: "png"}
 # Decoders of other formats are never given anything to read.
 _READ = ("JPEG", "PNG")
 _JPEG_QUALITY = 92
+_ORIENTATION, _UPRIGHT = 0x0112, 1
 
 
 def decode(encoded: bytes, max_pixels: int) -> np.ndarray:
@@ -70,9 +71,10 @@ def encode(image: np.ndarray, media_type: str) -> bytes:
 
 
 def _upright_rgb(picture: Image.Image) -> np.ndarray:
-    """As `infer` reads a picture file."""
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I"):
+    """As `infer` reads a picture file, without copies of what is upright RGB already."""
+    if picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
         # 16 bits per sample, which Pillow would cut off at 255.
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    return np.array(upright.convert("RGB"))
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))

@@ -33,6 +33,8 @@ READABLE = {
     "progressive": encoded(RGB, "JPEG", progressive=True),
     "turned": encoded(RGB, "JPEG", exif=exif(6)),
     "mirrored": encoded(RGB, "PNG", exif=exif(5)),
+    "odd orientation": encoded(RGB, "JPEG", exif=exif(9)),
+    "transparent colour": encoded(RGB, "PNG", transparency=(1, 2, 3)),
     "grey": encoded(RGB.convert("L")),
     "palette": encoded(RGB.convert("P")),
     "alpha": encoded(RGB.convert("RGBA")),
