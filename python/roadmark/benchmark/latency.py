@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
@@ -40,6 +41,7 @@ _CACHE = Path(locations.RUNS) / "bench"
 _HEIGHT, _WIDTH = 720, 1280
 _STOCK = "stock SavedModel"
 _BENCHMARK_APP = "openvino's benchmark_app"
+_TRTEXEC = "trtexec"
 _AS_DOCUMENTED = {ONNXRUNTIME: "onnxruntime as documented", OPENVINO: "openvino as documented"}
 _PACKAGES = ("numpy", "onnxruntime", "openvino", "tensorflow", "tensorflow-cpu", "tensorrt")
 
@@ -225,6 +227,9 @@ class _Suite:
                 for precision in precisions
                 if precision != "int8"
             ]
+        if shutil.which(_TRTEXEC):
+            built = [case for case in cases if case.engine == TENSORRT]
+            peers += [Case(model.name, _TRTEXEC, case.precision, 1, True, False) for case in built]
         return cases + peers
 
     def _take_turns(
@@ -233,7 +238,7 @@ class _Suite:
         sides = []
         for case in cases:
             self._options.say(f"loading {case}")
-            process = Contender(None, self._threads, case.engine == TENSORRT)
+            process = Contender(None, self._threads, case.engine in (TENSORRT, _TRTEXEC))
             processes.callback(process.close)
             try:
                 process.prepare(*self._preparation(model, case))
@@ -264,6 +269,10 @@ class _Suite:
             hint = {"fp32": "f32"}.get(case.precision, case.precision)
             options |= {"file": str(_file(model, OPENVINO)), "infer_precision": hint}
             return f"{_CONTENDERS}.runtimes:benchmark_app", self._arrays, options
+        if case.engine == _TRTEXEC:
+            stamp = _stamp(model, dataclasses.replace(case, engine=TENSORRT))
+            options["file"] = str(model.folder / stamp.path)
+            return f"{_CONTENDERS}.runtimes:trtexec", self._arrays, options
         engine = next(key for key, name in _AS_DOCUMENTED.items() if name == case.engine)
         options["file"] = str(_file(model, engine))
         return f"{_CONTENDERS}.runtimes:{engine}", self._arrays, options
@@ -494,8 +503,8 @@ def _size_mb(model: _Model, case: Case) -> float:
     if case.engine == _STOCK:
         path = model.folder / "saved_model"
     else:
-        engine = OPENVINO if case.engine == _BENCHMARK_APP else engine
-        precision = "fp32" if case.is_peer else case.precision
+        engine = {_BENCHMARK_APP: OPENVINO, _TRTEXEC: TENSORRT}.get(case.engine, engine)
+        precision = "fp32" if case.is_peer and engine != TENSORRT else case.precision
         stamp = _stamp(model, dataclasses.replace(case, engine=engine, precision=precision))
         path = model.folder / (stamp.path if stamp else engines.RAW_FOLDER)
     files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.stem}.*")

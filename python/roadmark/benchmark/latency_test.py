@@ -150,3 +150,13 @@ def test_what_is_promised_hangs_on_the_processor(monkeypatch):
         there = dataclasses.replace(here, cpu=dataclasses.replace(here.cpu, features=features))
         monkeypatch.setattr(latency.machine, "look", lambda there=there: there)
         assert latency._faster(promise) == factor
+
+
+def test_the_median_of_trtexec_is_found():
+    said = (
+        "[I] Enqueue Time: min = 0.01 ms, max = 0.2 ms, mean = 0.02 ms, median = 0.015 ms\n"
+        "[I] GPU Compute Time: min = 1.2 ms, max = 2 ms, mean = 1.4 ms, median = 1.31 ms, perc"
+    )
+    assert runtimes.gpu_compute_ms(said) == 1.31
+    with pytest.raises(RuntimeError, match="trtexec: &&&& FAILED"):
+        runtimes.gpu_compute_ms("&&&& FAILED")

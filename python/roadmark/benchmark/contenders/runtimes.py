@@ -72,6 +72,32 @@ def benchmark_app(arrays: Arrays, options: dict[str, Any], threads: int) -> Time
     return call, lambda result: result
 
 
+def trtexec(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
+    """NVIDIA's measuring tool: the engine alone, without copies; its median is the only sample.
+
+    Written by NVIDIA's documentation and not run yet.
+    """
+    del arrays, threads
+    spec = manifest.load(options["model"]).input
+    command = ["trtexec", f"--loadEngine={options['file']}", f"--duration={_APP_SECONDS}"]
+    command += [f"--shapes={spec.name}:1x{spec.height}x{spec.width}x3"]
+    command += ["--useCudaGraph", "--noDataTransfers"]
+
+    def call() -> Arrays:
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        return _result(np.full((1, len(latency.PARTS)), gpu_compute_ms(ran.stdout)), {})
+
+    return call, lambda result: result
+
+
+def gpu_compute_ms(said: str) -> float:
+    """The median that trtexec tells; RuntimeError with the end of what it said instead."""
+    found = re.search(r"GPU Compute Time: .*?median = ([\d.]+) ms", said)
+    if not found:
+        raise RuntimeError(f"trtexec: {said.strip()[-200:]}")
+    return float(found[1])
+
+
 def _timed(load: Callable[[], Callable[[], Any]], options: Mapping[str, Any]) -> Timed:
     begin = time.perf_counter()
     run = load()
