@@ -17,6 +17,8 @@ from roadmark.video.reader import VideoInfo
 # Matroska and WebM keep times in milliseconds, GIF in hundredths.
 _TIME_TOLERANCE_S, _GIF_TIME_TOLERANCE_S = 0.0015, 0.0055
 _MOST_GIF_RATE = 50
+# FFmpeg takes Opus for MOV and refuses when it writes the header.
+_NO_SOUND = {(".mov", "opus")}
 # Share of a frame's duration by which the frames of a constant rate may be off: Matroska's
 # milliseconds are 0.06 of it at 120 frames/s.
 _OFF_BEAT = Fraction(1, 10)
@@ -212,14 +214,25 @@ class VideoWriter:
     ) -> dict[int, av.AudioStream]:
         tracks = {}
         for stream in sound:
-            try:
-                tracks[stream.index] = self._container.add_stream_from_template(stream)
-            except ValueError:
-                report(
-                    f"the sound ({stream.codec_context.name}) does not fit into "
-                    f"{self.path.suffix} and is left out; --out=NAME.mkv keeps it"
-                )
+            track = self._track_like(stream)
+            if track is not None:
+                tracks[stream.index] = track
+                continue
+            report(
+                f"the sound ({stream.codec_context.name}) does not fit into "
+                f"{self.path.suffix} and is left out; --out=NAME.mkv keeps it"
+            )
         return tracks
+
+    def _track_like(self, stream: av.AudioStream) -> av.AudioStream | None:
+        """A track for copies of the packets of another, or None where the container has none."""
+        name = stream.codec_context.name.removeprefix("lib")
+        if (self.path.suffix.lower(), name) in _NO_SOUND:
+            return None
+        try:
+            return self._container.add_stream_from_template(stream)
+        except ValueError:
+            return None
 
     def _padded(self, picture: av.VideoFrame) -> av.VideoFrame:
         width, height = self._stream.width, self._stream.height
