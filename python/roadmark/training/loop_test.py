@@ -306,26 +306,6 @@ def test_frozen_variables_stay_as_they_are(changed):
     assert 0 < len(kernels) - len(moved) <= int(line.split()[0])
 
 
-def test_the_gradients_of_parts_are_averaged(options, tmp_path):
-    # Where nothing depends on which other images are in the batch. The loss is a sum then.
-    alike = (
-        "model.ssd.freeze_batchnorm=true",
-        "model.ssd.normalize_loss_by_num_matches=false",
-        "model.ssd.feature_extractor.conv_hyperparams.batch_norm.train=false",
-    )
-    rows = []
-    for parts in (1, 2):
-        changed = dataclasses.replace(
-            options,
-            model_dir=tmp_path / str(parts),
-            steps=1,
-            overrides=(*options.overrides, *alike, f"recipe.accumulate={parts}"),
-        )
-        rows.append(metrics.read(loop.train(changed).run / "metrics.csv")[0])
-    for name in ("classification_loss", "localization_loss", "total_loss", "gradient_norm"):
-        assert 2 * float(rows[1][name]) == pytest.approx(float(rows[0][name]), rel=1e-4), name
-
-
 def test_weather_and_the_sheet_of_inputs(changed):
     run, told = changed
     assert f"what the network sees: {run}/inputs.jpg" in told

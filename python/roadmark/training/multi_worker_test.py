@@ -1,4 +1,7 @@
-"""Two processes that train together do what one with their batches does, and a lost one is told."""
+"""Batches that are shared out, among two processes or in parts, have the gradients of whole ones.
+
+And a process that is lost is told by the other.
+"""
 
 import dataclasses
 import json
@@ -181,6 +184,13 @@ def test_what_is_left_is_gone_on_with_by_one_process(folder, alone, together, tm
     assert resumed.step > done
     ours, theirs = (_columns(one, COMPARED + 1, STEPS) for one in (run, alone))
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_a_batch_in_parts_has_the_gradients_of_a_whole_one(folder, alone):
+    """The parts' losses are averaged as the workers' are."""
+    options = dataclasses.replace(_options(folder, "parts", "recipe.accumulate=2"), steps=1)
+    ours, theirs = (_columns(run, 1, 1) for run in (loop.train(options).run, alone))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
