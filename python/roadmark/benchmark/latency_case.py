@@ -78,15 +78,16 @@ class Measured:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Median milliseconds of each part of a call."""
-        return dict(zip(PARTS, np.median(self.samples, axis=0).tolist(), strict=True))
+        """Milliseconds of each part of a call: likewise the median of the rounds' medians."""
+        medians = np.median([np.median(one, axis=0) for one in self.rounds], axis=0)
+        return dict(zip(PARTS, medians.tolist(), strict=True))
 
     @property
     def outside(self) -> float:
-        """What a call spends outside the network, in shares of the network's time."""
-        samples = self.samples
-        network = samples[:, PARTS.index("network")]
-        return float(np.median((samples[:, -1] - network) / network))
+        """What a call spends outside the network, in shares of the network's time; likewise."""
+        column = PARTS.index("network")
+        shares = [np.median(one[:, -1] / one[:, column] - 1) for one in self.rounds]
+        return float(np.median(shares))
 
     def percentile(self, share: float) -> float:
         """Of the milliseconds of a call."""

@@ -28,6 +28,7 @@ def test_what_a_run_of_samples_comes_to():
     assert found["pictures_per_s"] == 200
     assert (found["samples"], found["samples_beyond"]) == (9, {"p90": 0, "p99": 0})
     assert found["outside_network"] == pytest.approx(0.25)
+    assert found["parts_ms"]["total"] == found["median_ms"]
 
 
 @pytest.mark.parametrize(
