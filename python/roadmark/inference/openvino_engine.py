@@ -55,6 +55,11 @@ class OpenVinoEngine(Engine):
         if device == "gpu":
             raise UserError("--device", "found gpu, which openvino has not", "use --device=cpu")
         precision = "fp32" if precision == AUTO else precision
+        if precision not in _PRECISIONS:
+            known = ", ".join(_PRECISIONS)
+            raise UserError(
+                "--precision", f"found {precision}, which {OPENVINO} has not", f"use {known}"
+            )
         core = ov.Core()
         if precision == "bf16":
             _require_bf16(core)

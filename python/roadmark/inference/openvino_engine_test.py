@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from roadmark import manifest
+from roadmark.errors import UserError
 from roadmark.inference.openvino_engine import OpenVinoEngine
 
 _EXPORT = Path("tests/models/quickstart/export")
@@ -52,6 +53,11 @@ def test_a_request_is_used_again_when_nobody_holds_its_outputs(engine, batches):
     assert len(engine._idle) == idle
     assert _run(engine, batches[1])[_OUTPUT].ctypes.data == address
     assert engine.spent.network > 0
+
+
+def test_a_precision_of_tensorrt_alone_is_refused():
+    with pytest.raises(UserError, match="--precision: found fp16, which openvino has not; use fp3"):
+        OpenVinoEngine.load(_EXPORT, manifest.load(_EXPORT), precision="fp16")
 
 
 def test_batches_under_way_have_outputs_of_their_own(engine, batches):
