@@ -77,7 +77,8 @@ def explained(error: BaseException, url: str, kind: str, store: Any) -> UserErro
     """
     scheme, found = url.partition("://")[0], code(error)
     bucket = url.partition("://")[2].partition("/")[0]
-    if found in _BUCKET or (isinstance(error, FileNotFoundError) and "bucket" in str(error)):
+    # Listing what is not there gives nothing; only a bucket can be missing.
+    if found in _BUCKET or (kind == LIST and isinstance(error, FileNotFoundError)):
         return UserError(url, f"there is no bucket {bucket!r}", "check its name, or make it")
     if found in _DENIED:
         permission, who = PERMISSIONS[scheme][kind], _identity(error, scheme, store)

@@ -178,10 +178,7 @@ class Store:
 
     def _list(self, path: str) -> list[RemoteObject]:
         def find() -> dict[str, Any]:
-            try:
-                return self._once(refusals.LIST, path, self._files.find, path, detail=True)
-            except FileNotFoundError:
-                return {}
+            return self._once(refusals.LIST, path, self._files.find, path, detail=True)
 
         found = self._often(path, find).items()
         # Consoles make empty objects in place of folders.
