@@ -389,6 +389,8 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
     for name, command, of_part in parts:
         if name in ("memcheck", "racecheck") and not Path(sanitizer).exists():
             part, said = Part(name, "skipped", "compute-sanitizer is not there", 0.0), ""
+        elif name == "runner" and importlib.util.find_spec("cuda") is None:
+            part, said = Part(name, "skipped", "no cuda-python", 0.0), ""
         elif name == "video" and missing_for_video():
             part, said = Part(name, "skipped", f"no {', '.join(missing_for_video())}", 0.0), ""
         else:
