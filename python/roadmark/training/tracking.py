@@ -88,7 +88,7 @@ class Tracker:
         patience_s: How long the end of the run waits for it.
     """
 
-    def __init__(self, name: str, begin: Callable[[], Writer], patience_s: float = _PATIENCE_S):
+    def __init__(self, name: str, begin: Callable[[], Writer], patience_s: float):
         self._name, self._begin, self._patience_s = name, begin, patience_s
         self._rows: queue.Queue[tuple[int, dict[str, float]] | None] = queue.Queue(_ROWS)
         self._left_out, self._has_failed = 0, threading.Event()
@@ -172,7 +172,7 @@ def _tracking(kind: str, run: TrackedRun) -> Iterator[Callable[[int, Mapping[str
         os.environ.setdefault(name, value)
     # Seconds of work, which are not to count as a server's.
     importlib.import_module(kind)
-    with Tracker(kind, lambda: _WRITERS[kind](run)) as tracker:
+    with Tracker(kind, lambda: _WRITERS[kind](run), _PATIENCE_S) as tracker:
         yield tracker.write
 
 
