@@ -81,6 +81,7 @@ def png(height, width, rows=b""):
         (png(1000, 1001), 413, "found 1001x1000 pixels, expected 1000000 at most"),
         (png(2**31 - 1, 2**31 - 1), 413, "too large"),
     ],
+    ids=lambda value: repr(value[:8]) if isinstance(value, bytes) else str(value),
 )
 def test_what_is_no_picture_or_too_large(data, status, says):
     with pytest.raises(RefusedError, match=says) as refused:

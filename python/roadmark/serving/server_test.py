@@ -106,6 +106,7 @@ HEAD = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\n"
         (HEAD + b"content-length: 10\r\n\r\nabc", b""),
         (HEAD + b"expect: 100-continue\r\ncontent-length: 1\r\n\r\nx", b"100"),
     ],
+    ids=lambda value: repr(value[-30:]),
 )
 def test_broken_http_ends_a_connection_and_nothing_else(running, data, status):
     answer = exchange(running, data)
