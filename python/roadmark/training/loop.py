@@ -90,6 +90,8 @@ def train(options: TrainOptions) -> TrainResult:
                     )
                     with session.peers():
                         result = run.go(train.num_steps, resume)
+                        if not result.exit_code:
+                            session.meet()
         _say([*_waited(recorder), *_pruned(session, validation)])
         if result.checkpoint is None:
             return dataclasses.replace(result, run=folder.path)

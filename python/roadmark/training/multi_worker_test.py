@@ -77,6 +77,7 @@ def _start(options: TrainOptions) -> list[subprocess.Popen]:
     names = (
         "config",
         "train_records",
+        "eval_records",
         "label_map",
         "model_dir",
         "steps",
@@ -84,9 +85,13 @@ def _start(options: TrainOptions) -> list[subprocess.Popen]:
         "checkpoint_every",
         "keep_checkpoints",
         "log_every",
+        "eval_every",
+        "eval_subset",
+        "best_by",
         "check_learning_rate",
     )
-    flags = [f"--{name}={getattr(options, name)}" for name in names]
+    given = {name: getattr(options, name) for name in names}
+    flags = [f"--{name}={value}" for name, value in given.items() if value is not None]
     flags += [f"--set={override}" for override in options.overrides]
     return [
         subprocess.Popen(
@@ -111,12 +116,20 @@ def _start(options: TrainOptions) -> list[subprocess.Popen]:
 
 @pytest.fixture(scope="module")
 def together(folder) -> tuple[Path, int, str]:
-    """Two workers: a step, then more until one is killed.
+    """Two workers: a step and an evaluation, then more until one is killed.
 
     Gives their run, and how the other one ended: its code and what it said.
     """
     options = _options(folder, "together")
-    for process in _start(dataclasses.replace(options, steps=1)):
+    validated = dataclasses.replace(
+        options,
+        steps=1,
+        eval_records=options.train_records,
+        eval_every=1,
+        eval_subset=1,
+        best_by="total_loss",
+    )
+    for process in _start(validated):
         _, errors = process.communicate(timeout=500)
         assert process.returncode == 0, errors
     chief, other = _start(dataclasses.replace(options, steps=10_000))
@@ -165,10 +178,14 @@ def test_the_losses_of_twenty_steps_are_those_of_one_process(alone, together):
 
 def test_the_chief_alone_writes(together):
     run = together[0]
-    assert len(list((run / "tensorboard").iterdir())) == 2, "one for each time it was started"
+    events = list((run / "tensorboard").glob("events*"))
+    assert len(events) == 2, "one for each time it was started"
     steps = {checkpoints.step_of(prefix) for prefix in checkpoints.complete(run)}
     assert steps >= {1, 10, 20}
     assert not list(run.rglob("*writing*"))
+    (row,) = metrics.read(run / "evaluations.csv")
+    assert row["step"] == "1"
+    assert [path.name for path in (run / "best").glob("*.index")] == ["ckpt-1.index"]
 
 
 def test_what_is_left_is_gone_on_with_by_one_process(folder, alone, together, tmp_path):

@@ -164,6 +164,11 @@ class Session:
                 "give all the same --model_dir on a file system that they share, and --seed",
             )
 
+    def meet(self) -> None:
+        """Waits until all workers are here: one that ends would take the others with it."""
+        if self._team.workers > 1:
+            self._agree("")
+
     @contextlib.contextmanager
     def peers(self) -> Iterator[None]:
         """A block in which a worker that is lost is told as such.
