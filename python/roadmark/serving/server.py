@@ -29,6 +29,8 @@ from roadmark.serving.urls import Fetcher
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
+_ACCEPT_S = 0.2
+_LAST_REQUESTS_S = 1.0
 
 
 def run(folders: Mapping[str, Path], options: ServeOptions) -> None:
@@ -93,7 +95,7 @@ async def _serve(
     limits = options.limits
     fetcher = Fetcher(options.allowed_urls, limits.body_bytes, limits.time_s)
     gate = application(models, options, writers, fetcher, metrics)
-    server = _Server(gate, options)
+    server = _Server(gate, options, port)
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task] = set()
 
@@ -116,7 +118,7 @@ async def _serve(
 class _Server(uvicorn.Server):
     """Drains before it closes the port."""
 
-    def __init__(self, gate: Gate, options: ServeOptions) -> None:
+    def __init__(self, gate: Gate, options: ServeOptions, port: socket.socket) -> None:
         super().__init__(
             uvicorn.Config(
                 gate,
@@ -132,6 +134,7 @@ class _Server(uvicorn.Server):
             )
         )
         self._gate = gate
+        self._port = port
         self._drain_s = options.drain_s
         self._loop = asyncio.get_running_loop()
 
@@ -150,4 +153,16 @@ class _Server(uvicorn.Server):
         self._loop.call_later(self._drain_s, self._close_port)
 
     def _close_port(self) -> None:
+        # What the kernel has accepted and we have not is reset with the port; so it is to accept
+        # no more than we do.
+        self._port.listen(0)
+        self._loop.call_later(_ACCEPT_S, self._stop_accepting)
+
+    def _stop_accepting(self) -> None:
+        for server in self.servers:
+            server.close()
+        # Connections that were accepted just now have yet to send their request.
+        self._loop.call_later(_LAST_REQUESTS_S, self._end)
+
+    def _end(self) -> None:
         self.should_exit = True
