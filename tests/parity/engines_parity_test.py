@@ -94,10 +94,9 @@ def test_halves_for_tensorrt_stay_within_their_bounds(copy, scenes, precision, e
     onnx.save(half, path)
     _restamp(copy, engine, path="onnx/model.onnx")
     exact = Detector.load(EXPORT, engine="openvino")
-    found = agreement.between(exact, Detector.load(copy, engine=engine), scenes[:5])
+    found = agreement.between_networks(exact, Detector.load(copy, engine=engine), scenes[:5])
     score, corner = tensorrt_build.BOUNDS[precision]
-    assert found.boxes >= 10
-    assert found.unmatched <= 1
+    assert found.boxes >= 50
     assert 0 < found.score <= score
     assert 0 < found.corner <= corner
 

@@ -98,6 +98,41 @@ def between(reference: Detector, candidate: Detector, images: Sequence[np.ndarra
     return _worst([_between(reference, candidate, image) for image in images])
 
 
+def between_networks(
+    reference: Detector, candidate: Detector, images: Sequence[np.ndarray]
+) -> Agreement:
+    """Compares two engines anchor by anchor, without suppression.
+
+    That is the measure for half precision, where suppression may take the other of two boxes that
+    score alike.
+
+    Args:
+        reference: Whose results count; of a one-stage model.
+        candidate: Whose results are judged.
+        images: uint8 `[H, W, 3]` RGB each.
+
+    Returns:
+        `boxes` are the anchors with a score above `CERTAIN_SCORE` in either, `score` is of all
+        anchors, `corner` of those; nothing can be unmatched.
+    """
+    return _worst([_between_networks(reference, candidate, image) for image in images])
+
+
+def _between_networks(reference: Detector, candidate: Detector, image: np.ndarray) -> Agreement:
+    (scores, boxes), (reference_scores, reference_boxes) = (
+        _scores_and_boxes(detector, detector.outputs(detector.submit([image])))
+        for detector in (candidate, reference)
+    )
+    certain = np.maximum(scores, reference_scores).max(-1) > CERTAIN_SCORE
+    return Agreement(
+        images=1,
+        boxes=int(certain.sum()),
+        unmatched=0,
+        score=_largest(scores - reference_scores),
+        corner=_largest((boxes - reference_boxes)[certain]),
+    )
+
+
 def _between(reference: Detector, candidate: Detector, image: np.ndarray) -> Agreement:
     raw, found = [], []
     for detector in (candidate, reference):
