@@ -75,7 +75,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
@@ -83,6 +83,10 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen there ({reason})",
             "choose another port, or end what listens on it",
         ) from None
+    # Inherited by its connections, for which asyncio does not set it: an answer's body would wait
+    # 40 ms for the client to acknowledge its head.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 async def _serve(
