@@ -179,6 +179,6 @@ def test_closing_finishes_what_waits(make, network):
 
 def test_a_network_made_for_one_batch_size_gets_no_more(make, network):
     network.batch_size = 2
-    for future in put(make(batch_size=8), 4):
+    for future in put(make(batch_size=8, delay_s=1000), 4):
         future.result(PATIENCE_S)
     assert sizes(network) == [2, 2]
