@@ -41,7 +41,7 @@ _SUITES = "ops, video, evaluate, train, latency, serve"
 )
 def test_a_mistake_is_one_line(arguments, says):
     done = subprocess.run(
-        [sys.executable, Path(benchmark.__file__), *arguments],
+        [sys.executable, "-P", Path(benchmark.__file__), *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
