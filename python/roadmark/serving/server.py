@@ -8,6 +8,7 @@ Ctrl-C, closes the port at once. SIGHUP: all models are loaded again.
 import asyncio
 import functools
 import os
+import select
 import signal
 import socket
 from collections.abc import Mapping
@@ -163,6 +164,10 @@ class _Server(uvicorn.Server):
         self._loop.call_later(_ACCEPT_S, self._stop_accepting)
 
     def _stop_accepting(self) -> None:
+        if select.select([self._port], [], [], 0)[0]:
+            # Somebody waits to be accepted, and would be reset.
+            self._loop.call_later(_ACCEPT_S / 20, self._stop_accepting)
+            return
         for server in self.servers:
             server.close()
         # Connections that were accepted just now have yet to send their request.
