@@ -6,11 +6,13 @@ Ctrl-C, closes the port at once. SIGHUP: all models are loaded again.
 """
 
 import asyncio
+import ctypes
 import functools
 import os
 import select
 import signal
 import socket
+import struct
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +33,16 @@ from roadmark.serving.urls import Fetcher
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
 _ACCEPT_S = 0.2
-_LAST_REQUESTS_S = 1.0
+# How long a connection that was accepted last may take to send its request.
+_LAST_REQUESTS_S = 5.0
+_SO_ATTACH_FILTER = 26  # Of Linux' asm-generic/socket.h; the module `socket` does not name it.
+# Classic BPF (linux/filter.h): load byte 13 of the TCP header, the flags; keep if SYN is not set.
+_NO_NEW_CONNECTIONS = (
+    (0x30, 0, 0, 13),
+    (0x45, 1, 0, 0x02),
+    (0x06, 0, 0, 0xFFFFFFFF),
+    (0x06, 0, 0, 0),
+)
 
 
 def run(folders: Mapping[str, Path], options: ServeOptions) -> None:
@@ -88,6 +99,22 @@ def listen(host: str, port: int) -> socket.socket:
     # 40 ms for the client to acknowledge its head.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def refuse_connections(listening: socket.socket) -> None:
+    """Lets an open port begin no more connections; those that it has can still be accepted.
+
+    Whoever connects now tries again a second later, when the port is closed, and is told so. A port
+    that is closed without this resets what has connected and is not accepted yet.
+    """
+    code = b"".join(struct.pack("HBBI", *step) for step in _NO_NEW_CONNECTIONS)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HP", len(_NO_NEW_CONNECTIONS), ctypes.addressof(buffer))
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError:
+        # A kernel without socket filters; the shortest queue leaves the fewest to be reset.
+        listening.listen(0)
 
 
 async def _serve(
@@ -158,9 +185,7 @@ class _Server(uvicorn.Server):
         self._loop.call_later(self._drain_s, self._close_port)
 
     def _close_port(self) -> None:
-        # What the kernel has accepted and we have not is reset with the port; so it is to accept
-        # no more than we do.
-        self._port.listen(0)
+        refuse_connections(self._port)
         self._loop.call_later(_ACCEPT_S, self._stop_accepting)
 
     def _stop_accepting(self) -> None:
@@ -170,8 +195,13 @@ class _Server(uvicorn.Server):
             return
         for server in self.servers:
             server.close()
-        # Connections that were accepted just now have yet to send their request.
-        self._loop.call_later(_LAST_REQUESTS_S, self._end)
+        self._end_by(self._loop.time() + _LAST_REQUESTS_S)
 
-    def _end(self) -> None:
+    def _end_by(self, time: float) -> None:
+        if self._loop.time() < time and any(
+            connection.cycle is None for connection in self.server_state.connections
+        ):
+            # Somebody has connected and has yet to send a request.
+            self._loop.call_later(_ACCEPT_S, self._end_by, time)
+            return
         self.should_exit = True

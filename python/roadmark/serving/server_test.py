@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from roadmark.data import synthetic
-from roadmark.serving import pictures
+from roadmark.serving import pictures, server
 
 EXPORT = Path("tests/models/quickstart/export").resolve()
 SERVE = Path(__file__).resolve().parents[2] / "serve.py"
@@ -132,6 +132,24 @@ def test_hangup_reloads_and_a_swapped_folder_is_refused(running, export):
     refused = running.wait_for("reload refused")
     assert "saved_model.pb: altered" in refused["error"]
     assert post(running).status_code == 200
+
+
+def test_a_refusing_port_still_hands_over_what_has_connected():
+    with server.listen("127.0.0.1", 0) as port, contextlib.ExitStack() as clients:
+        before, after = (clients.enter_context(socket.socket()) for _ in range(2))
+        before.connect(port.getsockname())
+        server.refuse_connections(port)
+        after.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            after.connect(port.getsockname())
+        before.sendall(b"request")
+        accepted, _ = port.accept()
+        with accepted:
+            assert accepted.recv(7) == b"request"
+        port.setblocking(False)
+        time.sleep(0.1)
+        with pytest.raises(BlockingIOError):
+            port.accept()
 
 
 def test_termination_drains_and_loses_no_request(running):
