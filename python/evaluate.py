@@ -36,7 +36,7 @@ _DETECTIONS = path_flags.define_run(
 )
 _ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
-_PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, int8, or auto for fp32.")
+_PRECISION = flags.DEFINE_string("precision", "exported", "fp32, bf16, int8, auto, or exported.")
 _EVAL_RECORDS = path_flags.define_input("eval_records", None, "TFRecords; else the config's.")
 _EVAL_SUBSET = flags.DEFINE_integer(
     "eval_subset", 0, "Evaluate on this many pictures, spread evenly; 0 for all.", lower_bound=0

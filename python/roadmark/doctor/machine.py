@@ -8,7 +8,10 @@ import subprocess
 from pathlib import Path
 
 # Instruction sets that make a difference here, as Linux spells them in /proc/cpuinfo.
-_FEATURES = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile", "amx_int8", "amx_bf16")
+_FEATURES = (
+    *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16"),
+    *("amx_tile", "amx_int8", "amx_bf16"),
+)
 _GPU_QUERY = ("name", "memory.total", "driver_version", "compute_cap")
 _QUERY_TIMEOUT_S = 15
 

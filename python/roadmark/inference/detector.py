@@ -73,7 +73,7 @@ class Detector:
         folder: str | Path,
         engine: str = engines.AUTO,
         device: str = engines.AUTO,
-        precision: str = engines.AUTO,
+        precision: str = engines.EXPORTED,
         threads: int = 0,
         description: Manifest | None = None,
     ) -> "Detector":
@@ -83,7 +83,7 @@ class Detector:
             folder: As `roadmark.export` writes it.
             engine: One of `engine.ENGINES`, or `auto`.
             device: One of `engine.DEVICES`, or `auto`.
-            precision: One of `engine.PRECISIONS`, or `auto`.
+            precision: One of `engine.PRECISIONS`, `exported` or `auto`.
             threads: CPU threads to use, 0 for one per core.
             description: What `manifest.load` gave for the folder; None to have it loaded, which
                 reads every file to verify it.

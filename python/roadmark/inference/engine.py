@@ -16,6 +16,8 @@ from roadmark.errors import UserError
 from roadmark.manifest import EngineStamp, InputSpec, Manifest
 
 AUTO = "auto"
+# The precision of the engine's file, in which `export` has compared it with the stock model.
+EXPORTED = "exported"
 # Where the raw SavedModel is in an exported folder.
 RAW_FOLDER = "raw"
 ONNXRUNTIME = "onnxruntime"
@@ -78,7 +80,7 @@ class Engine(abc.ABC):
         device: Where inputs are taken and outputs are left, as in `DEVICES`.
         precision: As in `PRECISIONS`.
         batch_size: The only one that the network takes; None for any.
-        why: Why `auto` has chosen it, and what it could not; empty for one asked for by name.
+        why: What `auto` has chosen, and why; empty where nothing was left to choose.
         spent: Of the batch that `result` gave last; None before the first.
     """
 
@@ -96,7 +98,7 @@ class Engine(abc.ABC):
         folder: str | Path,
         description: Manifest,
         device: str = AUTO,
-        precision: str = AUTO,
+        precision: str = EXPORTED,
         threads: int = 0,
     ) -> "Engine":
         """Loads the network of an exported folder.
@@ -105,7 +107,8 @@ class Engine(abc.ABC):
             folder: As `roadmark.export` writes it.
             description: What `manifest.load` gave for it, which verified its files.
             device: One of `DEVICES`, or `auto` for the best present.
-            precision: One of `PRECISIONS`, or `auto`.
+            precision: One of `PRECISIONS`, `exported` for that of the engine's file, or `auto` for
+                the fastest, which may be another one on another machine.
             threads: CPU threads to use, 0 for one per core.
 
         Raises:
@@ -145,7 +148,7 @@ def load(
     description: Manifest,
     engine: str = AUTO,
     device: str = AUTO,
-    precision: str = AUTO,
+    precision: str = EXPORTED,
     threads: int = 0,
 ) -> Engine:
     """Loads an exported folder into the engine of that name, or into the best one for `auto`.
@@ -158,19 +161,19 @@ def load(
     """
     _require_known("--engine", engine, ENGINES)
     _require_known("--device", device, DEVICES)
-    _require_known("--precision", precision, PRECISIONS)
+    _require_known("--precision", precision, (EXPORTED, *PRECISIONS))
     if engine == AUTO:
         return _load_fastest(folder, description, device, precision, threads)
     return _engine_class(engine).load(folder, description, device, precision, threads)
 
 
 def stamp_of(description: Manifest, engine: str, precision: str) -> EngineStamp:
-    """What the manifest says about an engine's file of a precision; fp32 for `auto`.
+    """What the manifest says about an engine's file; the one in fp32 for `auto` and `exported`.
 
     Raises:
         UserError: The export holds no such file.
     """
-    wanted = "fp32" if precision == AUTO else precision
+    wanted = "fp32" if precision in (AUTO, EXPORTED) else precision
     for stamp in description.engines:
         if (stamp.engine, stamp.precision) == (engine, wanted):
             return stamp
@@ -212,7 +215,7 @@ def _load_fastest(
             passed_over.append(f"{name} on the {place.upper()} does not work ({error.problem})")
             continue
         order = " > ".join(dict.fromkeys(name for name, _ in candidates))
-        found.why = "; ".join([f"first of {order}", *passed_over])
+        found.why = "; ".join(filter(None, [f"first of {order}", *passed_over, found.why]))
         return found
     raise first_error
 

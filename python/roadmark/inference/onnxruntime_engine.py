@@ -11,6 +11,7 @@ import onnxruntime as ort
 from roadmark.errors import UserError
 from roadmark.inference.engine import (
     AUTO,
+    EXPORTED,
     ONNXRUNTIME,
     Buffer,
     Engine,
@@ -43,10 +44,10 @@ class OnnxRuntimeEngine(Engine):
         folder: str | Path,
         description: Manifest,
         device: str = AUTO,
-        precision: str = AUTO,
+        precision: str = EXPORTED,
         threads: int = 0,
     ) -> "OnnxRuntimeEngine":
-        """See `Engine.load`; the precision is that of the file, fp32 for `auto`."""
+        """See `Engine.load`; the precision is that of the file: fp32 for `auto` too."""
         stamp = stamp_of(description, ONNXRUNTIME, precision)
         device = _choose_device(device)
         # A broken file is told by an exception; the log would tell it twice.

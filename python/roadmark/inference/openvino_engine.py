@@ -11,9 +11,10 @@ import numpy as np
 import openvino as ov
 
 from roadmark.errors import UserError
-from roadmark.inference import compiled_models
+from roadmark.inference import compiled_models, fastest_precision
 from roadmark.inference.engine import (
     AUTO,
+    EXPORTED,
     OPENVINO,
     RAW_FOLDER,
     Buffer,
@@ -26,7 +27,6 @@ from roadmark.manifest import EngineStamp, Manifest
 
 # Of what is not quantised, for int8.
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-_BF16 = "BF16"
 
 
 class OpenVinoEngine(Engine):
@@ -48,21 +48,14 @@ class OpenVinoEngine(Engine):
         folder: str | Path,
         description: Manifest,
         device: str = AUTO,
-        precision: str = AUTO,
+        precision: str = EXPORTED,
         threads: int = 0,
     ) -> "OpenVinoEngine":
-        """See `Engine.load`; `auto` precision is fp32, whose results are the stock model's."""
+        """See `Engine.load`; `fastest_precision` says what `auto` precision is."""
         if device == "gpu":
             raise UserError("--device", "found gpu, which openvino has not", "use --device=cpu")
-        precision = "fp32" if precision == AUTO else precision
-        if precision not in _PRECISIONS:
-            known = ", ".join(_PRECISIONS)
-            raise UserError(
-                "--precision", f"found {precision}, which {OPENVINO} has not", f"use {known}"
-            )
         core = ov.Core()
-        if precision == "bf16":
-            _require_bf16(core)
+        precision, why = _choose(core, description, precision)
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
@@ -83,7 +76,9 @@ class OpenVinoEngine(Engine):
             raise UserError(
                 path, f"openvino cannot run it: {reason}", "use --engine=tensorflow"
             ) from None
-        return cls(model, precision, batch_size(stamp) if stamp else None)
+        loaded = cls(model, precision, batch_size(stamp) if stamp else None)
+        loaded.why = why
+        return loaded
 
     def submit(self, inputs: Mapping[str, Buffer], stream: Any = None) -> "_Running":
         """See `Engine.submit`."""
@@ -158,8 +153,21 @@ def _array(buffer: Buffer) -> np.ndarray:
     return buffer if isinstance(buffer, np.ndarray) else np.from_dlpack(buffer)
 
 
-def _require_bf16(core: ov.Core) -> None:
-    if _BF16 not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+def _choose(core: ov.Core, description: Manifest, precision: str) -> tuple[str, str]:
+    """The precision to compute in, and why `auto` takes it."""
+    has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == AUTO:
+        architecture = description.postprocess.architecture
+        return fastest_precision.choose(architecture, fastest_precision.cpuinfo(), has_bf16)
+    if precision == EXPORTED:
+        return "fp32", ""
+    if precision not in _PRECISIONS:
+        known = ", ".join(_PRECISIONS)
+        raise UserError(
+            "--precision", f"found {precision}, which {OPENVINO} has not", f"use {known}"
+        )
+    if precision == "bf16" and not has_bf16:
         raise UserError(
             "--precision", "found bf16, which this processor does not compute", "use fp32"
         )
+    return precision, ""

@@ -4,14 +4,17 @@ import gc
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 
 from roadmark import manifest
 from roadmark.errors import UserError
+from roadmark.inference import fastest_precision
 from roadmark.inference.openvino_engine import OpenVinoEngine
 
 _EXPORT = Path("tests/models/quickstart/export")
 _OUTPUT = "class_logits"
+HAS_BF16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,24 @@ def test_a_request_is_used_again_when_nobody_holds_its_outputs(engine, batches):
     assert len(engine._idle) == idle
     assert _run(engine, batches[1])[_OUTPUT].ctypes.data == address
     assert engine.spent.network > 0
+
+
+@pytest.mark.parametrize("precision", ["auto", "exported"])
+def test_a_processor_without_bf16_computes_in_fp32(monkeypatch, precision):
+    monkeypatch.setattr(fastest_precision, "cpuinfo", lambda: "flags : avx2 avx512f\n")
+    found = OpenVinoEngine.load(_EXPORT, manifest.load(_EXPORT), precision=precision, threads=1)
+    assert found.precision == "fp32"
+    said = "fp32 because this processor has neither amx_bf16 nor avx512_bf16"
+    assert found.why == (said if precision == "auto" else "")
+
+
+@pytest.mark.skipif(not HAS_BF16, reason="this processor does not compute bfloat16")
+def test_auto_computes_in_bf16_and_exported_does_not(monkeypatch, engine):
+    monkeypatch.setattr(fastest_precision, "cpuinfo", lambda: "flags : avx512_bf16\n")
+    found = OpenVinoEngine.load(_EXPORT, manifest.load(_EXPORT), precision="auto", threads=1)
+    said = "openvino, bf16, on the CPU: bf16 because this processor has avx512_bf16; "
+    assert found.explained().startswith(said)
+    assert str(engine) == "openvino, fp32, on the CPU"
 
 
 def test_a_precision_of_tensorrt_alone_is_refused():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from roadmark.errors import UserError
-from roadmark.inference.engine import AUTO, RAW_FOLDER, TENSORFLOW, Buffer, Engine, Spent
+from roadmark.inference.engine import AUTO, EXPORTED, RAW_FOLDER, TENSORFLOW, Buffer, Engine, Spent
 from roadmark.manifest import Manifest
 from roadmark.odapi import door
 
@@ -39,11 +39,11 @@ class TensorFlowEngine(Engine):
         folder: str | Path,
         description: Manifest,
         device: str = AUTO,
-        precision: str = AUTO,
+        precision: str = EXPORTED,
         threads: int = 0,
     ) -> "TensorFlowEngine":
         """See `Engine.load`."""
-        if precision not in (AUTO, cls.precision):
+        if precision not in (AUTO, EXPORTED, cls.precision):
             raise UserError(
                 "--precision", f"found {precision}, which {TENSORFLOW} has not", "use fp32"
             )

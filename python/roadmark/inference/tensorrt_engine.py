@@ -16,6 +16,7 @@ from roadmark.inference import tensorrt_stamp
 from roadmark.inference.cuda_runtime import Cuda, DeviceArray
 from roadmark.inference.engine import (
     AUTO,
+    EXPORTED,
     TENSORRT,
     Buffer,
     Engine,
@@ -97,10 +98,10 @@ class TensorRtEngine(Engine):
         folder: str | Path,
         description: Manifest,
         device: str = AUTO,
-        precision: str = AUTO,
+        precision: str = EXPORTED,
         threads: int = 0,
     ) -> "TensorRtEngine":
-        """See `Engine.load`; `auto` precision is that of the first engine in the manifest.
+        """See `Engine.load`; `auto` and `exported` take the first engine in the manifest.
 
         The engine is code: it is loaded only through a manifest, which has its checksum.
         """
@@ -193,7 +194,7 @@ def require_batch(count: int, stamp: EngineStamp) -> None:
 
 def _stamp(description: Manifest, precision: str) -> EngineStamp:
     built = [one for one in description.engines if one.engine == TENSORRT]
-    if precision == AUTO and built:
+    if precision in (AUTO, EXPORTED) and built:
         return built[0]
     return stamp_of(description, TENSORRT, precision)
 

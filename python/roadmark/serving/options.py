@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roadmark import locations
 from roadmark.errors import UserError
-from roadmark.inference.engine import AUTO
+from roadmark.inference.engine import AUTO, EXPORTED
 
 TOKEN_VARIABLE = "ROADMARK_TOKEN"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -55,7 +55,7 @@ class ServeOptions:
     port: int = 8080
     engine: str = AUTO
     device: str = AUTO
-    precision: str = AUTO
+    precision: str = EXPORTED
     threads: int = 0
     batch_size: int = 8
     delay_s: float = 0.002
