@@ -12,8 +12,8 @@ coding, drawing) against the OD API, TensorFlow, OpenCV, torchvision and supervi
 
 video: the pipeline of `infer` against what limits it (a sleeping engine, the processors), against
 ffmpeg, and against the tutorials' loop of OpenCV, stock SavedModel and the OD API's drawing.
-Without --model it makes an SSD MobileNet V2 FPNLite 640 and an EfficientDet-D0 with random weights,
-and keeps them under runs/bench.
+Without --model it takes an SSD MobileNet V2 FPNLite 640 and an EfficientDet-D0 from
+runs/bench/NAME/export: trained ones if somebody put them there, else made with random weights.
 
 evaluate: COCO metrics of 5,000 pictures against pycocotools.
 

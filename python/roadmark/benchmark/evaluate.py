@@ -5,10 +5,11 @@ import functools
 
 import numpy as np
 
-from roadmark.benchmark import agreement, computer, suite
+from roadmark.benchmark import agreement, suite
+from roadmark.benchmark.computer import Bandwidth
 from roadmark.benchmark.contender import Contenders
 from roadmark.benchmark.report import Report
-from roadmark.benchmark.suite import Arrays, Operation, Options, Rival
+from roadmark.benchmark.suite import Arrays, Measured, Operation, Options, Rival
 
 _CONTENDERS = "roadmark.benchmark.contenders.coco_metrics"
 _PICTURES = 5000
@@ -25,23 +26,14 @@ def run(options: Options) -> Report:
     Raises:
         RuntimeError: A contender failed; names it.
     """
-    load = computer.load_average()
-    warning = computer.busy_warning(load)
-    if warning:
-        options.say(warning)
-    running = Contenders(options.peers_python)
-    try:
-        bandwidth = computer.measure_bandwidth(running, [1])
-        chosen = suite.selected(operations(), options.only)
-        rows = suite.run(
-            "evaluate", chosen, dataclasses.replace(options, threads=(1,)), running, bandwidth
-        )
-        ours = running.get(_CONTENDERS, False, 1)
-        versions = ours.versions(["pycocotools", "faster-coco-eval", "numpy"])
-        machine = computer.describe(load, versions, bandwidth)
-    finally:
-        running.close()
-    return Report(machine, tuple(rows))
+    options = dataclasses.replace(options, threads=(1,))
+
+    def measure(running: Contenders, bandwidth: Bandwidth) -> Measured:
+        chosen = [one for one in operations() if options.wants(one.name)]
+        return suite.run("evaluate", chosen, options, running, bandwidth)
+
+    packages = ["pycocotools", "faster-coco-eval", "numpy"]
+    return suite.report_of(options, options.threads, measure, _CONTENDERS, packages)
 
 
 def operations() -> list[Operation]:

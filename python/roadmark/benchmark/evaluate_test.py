@@ -1,9 +1,13 @@
 """The suite `evaluate`: what it times gives pycocotools' numbers."""
 
+import dataclasses
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from roadmark.benchmark import evaluate
+from roadmark.benchmark import computer, evaluate, suite, timing
 from roadmark.benchmark.contenders import coco_metrics
 
 
@@ -21,6 +25,27 @@ def test_both_sides_agree_to_a_millionth(classes, objects, detections):
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
     # The comparison must bear on something.
     assert 0.1 < ours[0] < 0.9
+
+
+def test_a_run_gives_a_row_for_each_operation_wanted(monkeypatch):
+    monkeypatch.setattr(evaluate, "_PICTURES", 8)
+    monkeypatch.setattr(computer, "_COPIED_ALTOGETHER", 2**20)
+    options = suite.Options(
+        effort=timing.Effort(rounds=1, least_rounds=1, sample_s=0.001, limit_s=1),
+        threads=(1, 2),
+        only=(),
+        peers_python=Path(sys.executable),
+        configs=Path("configs"),
+        model=None,
+        say=print,
+    )
+    found = evaluate.run(options)
+    assert [row.operation for row in found.rows] == ["COCO metrics"] * 2
+    assert {row.threads for row in found.rows} == {1}
+    assert found.failures == ()
+    assert "pycocotools" in found.machine["versions"]
+    nothing = evaluate.run(dataclasses.replace(options, only=("no such",)))
+    assert nothing.rows == ()
 
 
 def test_every_picture_has_what_the_size_says():

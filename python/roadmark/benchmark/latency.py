@@ -184,7 +184,7 @@ class _Suite:
         """One after the other, each loaded when it is its turn."""
         folders = list(self._grid.models)
         if not folders:
-            names = [name for name in _PROMISES if self._wants(name)]
+            names = [name for name in _PROMISES if self._options.wants(name)]
             _CACHE.mkdir(parents=True, exist_ok=True)
             folders = untrained_models.make(
                 _CACHE, self._options.configs, names, self._threads, self._options.say
@@ -203,9 +203,6 @@ class _Suite:
                 if batch == 1:
                     self.rows += self._rows(model, found, sides)
                 self.measured += found.values()
-
-    def _wants(self, name: str) -> bool:
-        return not self._options.only or any(word in name for word in self._options.only)
 
     def _cases(self, model: _Model, batch: int) -> list[Case]:
         cases = [

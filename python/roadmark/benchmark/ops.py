@@ -47,7 +47,7 @@ def run(options: Options) -> Report:
             options.say(warning)
         threads = list(options.threads)
         bandwidth = computer.measure_bandwidth(running, threads)
-        chosen = suite.selected(operations(options.configs), options.only)
+        chosen = [one for one in operations(options.configs) if options.wants(one.name)]
         rows, failures = suite.run("ops", chosen, options, running, bandwidth)
         machine = computer.describe(load, _versions(running, options.threads[0]), bandwidth)
     return Report(machine, tuple(rows), tuple(failures))

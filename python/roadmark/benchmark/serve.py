@@ -19,10 +19,11 @@ import psutil
 from PIL import Image
 
 from roadmark import locations
-from roadmark.benchmark import computer, timing, untrained_models
+from roadmark.benchmark import suite, timing, untrained_models
+from roadmark.benchmark.computer import Bandwidth
 from roadmark.benchmark.contender import Contenders
 from roadmark.benchmark.report import Report, Row
-from roadmark.benchmark.suite import Options
+from roadmark.benchmark.suite import Measured, Options
 from roadmark.data import synthetic
 
 _SERVE = Path(__file__).parents[2] / "serve.py"
@@ -48,28 +49,14 @@ def run(options: Options) -> Report:
     Raises:
         RuntimeError: The service failed; its log.
     """
-    load = computer.load_average()
-    warning = computer.busy_warning(load)
-    if warning:
-        options.say(warning)
-    running = Contenders(options.peers_python)
-    try:
-        bandwidth = computer.measure_bandwidth(running, [max(options.threads)])
+
+    def measure(running: Contenders, _: Bandwidth) -> Measured:
         with tempfile.TemporaryDirectory() as folder:
-            measured = _Suite(options, running, Path(folder))
-            rows = [
-                row for name, part in measured.parts() if _wanted(name, options) for row in part()
-            ]
-        packages = ["openvino", "fastapi", "uvicorn", "pillow", "numpy"]
-        versions = running.get(_ENGINE_ALONE, False, measured.threads).versions(packages)
-        machine = computer.describe(load, versions, bandwidth)
-    finally:
-        running.close()
-    return Report(machine, tuple(rows))
+            parts = _Suite(options, running, Path(folder)).parts()
+            return [row for name, part in parts if options.wants(name) for row in part()], []
 
-
-def _wanted(name: str, options: Options) -> bool:
-    return not options.only or any(word in name for word in options.only)
+    packages = ["openvino", "fastapi", "uvicorn", "pillow", "numpy"]
+    return suite.report_of(options, [max(options.threads)], measure, _ENGINE_ALONE, packages)
 
 
 class _Suite:

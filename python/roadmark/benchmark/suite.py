@@ -1,20 +1,23 @@
-"""What suites have in common: operations, their rivals, and the run over them."""
+"""What suites have in common: their frame, operations, their rivals, and the run over them."""
 
+import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from roadmark.benchmark import computer
 from roadmark.benchmark.agreement import Agreement
 from roadmark.benchmark.computer import Bandwidth
 from roadmark.benchmark.contender import Contender, Contenders
-from roadmark.benchmark.report import Row
+from roadmark.benchmark.report import Report, Row
 from roadmark.benchmark.timing import Effort, in_turn
 
 Arrays = dict[str, np.ndarray]
+Measured = tuple[list[Row], list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Options:
     model: Path | None
     say: Callable[[str], None]
     grid: Grid = Grid()
+
+    def wants(self, name: str) -> bool:
+        """Whether what has this name is to be measured: it contains one of the parts in `only`."""
+        return not self.only or any(word in name for word in self.only)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,13 +124,44 @@ class Operation:
     rivals: tuple[Rival, ...]
 
 
+def report_of(
+    options: Options,
+    threads: Sequence[int],
+    measure: Callable[[Contenders, Bandwidth], Measured],
+    function: str,
+    packages: Sequence[str],
+) -> Report:
+    """What a suite finds that needs no peers' environment, and on which machine.
+
+    Args:
+        options: The user's.
+        threads: Numbers of threads that figures are measured with.
+        measure: Gives the rows, and a line for each that could not be measured.
+        function: One of ours, `module:function`, whose process knows the versions.
+        packages: Whose versions are told.
+
+    Raises:
+        RuntimeError: A contender failed; names it.
+    """
+    load = computer.load_average()
+    warning = computer.busy_warning(load)
+    if warning:
+        options.say(warning)
+    with contextlib.closing(Contenders(options.peers_python)) as running:
+        bandwidth = computer.measure_bandwidth(running, list(threads))
+        rows, failures = measure(running, bandwidth)
+        versions = running.get(function, False, max(threads)).versions(list(packages))
+        machine = computer.describe(load, versions, bandwidth)
+    return Report(machine, tuple(rows), tuple(failures))
+
+
 def run(
     suite: str,
     operations: list[Operation],
     options: Options,
     running: Contenders,
     bandwidth: Bandwidth,
-) -> tuple[list[Row], list[str]]:
+) -> Measured:
     """Compares and times every operation with every rival.
 
     A row that fails does not end the run, which takes long.
@@ -155,15 +193,6 @@ def run(
                         )
                         options.say(f"FAILED: {failures[-1]}")
     return rows, failures
-
-
-def selected(operations: list[Operation], only: tuple[str, ...]) -> list[Operation]:
-    """The operations whose name contains one of the words; all when there are none."""
-    return [
-        operation
-        for operation in operations
-        if not only or any(word in operation.name for word in only)
-    ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import pytest
+
 from roadmark.benchmark import agreement, computer, inputs, suite, timing
 from roadmark.benchmark.contender import contenders
 
@@ -70,10 +72,12 @@ def test_a_row_that_fails_does_not_end_the_run():
     assert said[1] == f"FAILED: {failure}"
 
 
-def test_operations_are_chosen_by_a_part_of_their_name():
-    assert suite.selected([OPERATION], ()) == [OPERATION]
-    assert suite.selected([OPERATION], ("nms", "decode")) == [OPERATION]
-    assert suite.selected([OPERATION], ("nms",)) == []
+@pytest.mark.parametrize(
+    ("only", "wants"), [((), True), (("nms", "decode"), True), (("nms",), False)], ids=str
+)
+def test_operations_are_chosen_by_a_part_of_their_name(only, wants):
+    options = dataclasses.replace(options_that_say([]), only=only)
+    assert options.wants("box decode") == wants
 
 
 def test_a_copy_that_fits_a_cache_has_another_bandwidth():

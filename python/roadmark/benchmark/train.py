@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from roadmark import locations
-from roadmark.benchmark import computer, timing
+from roadmark.benchmark import suite, timing
+from roadmark.benchmark.computer import Bandwidth
 from roadmark.benchmark.contender import Contender, Contenders
 from roadmark.benchmark.report import Report, Row
-from roadmark.benchmark.suite import Options
+from roadmark.benchmark.suite import Measured, Options
 from roadmark.data import preparation
 from roadmark.data.formats.request import Request
 from roadmark.odapi import label_map
@@ -42,22 +43,14 @@ def run(options: Options) -> Report:
     Raises:
         RuntimeError: A contender failed; names it.
     """
-    load = computer.load_average()
-    warning = computer.busy_warning(load)
-    if warning:
-        options.say(warning)
-    running = Contenders(options.peers_python)
-    try:
-        bandwidth = computer.measure_bandwidth(running, [max(options.threads)])
-        suite = _Suite(options, running)
-        rows = [row for name in suite.configs() for row in suite.rows(name)]
-        side = running.get(f"{_OURS}:stepping", False, suite.threads)
-        # TensorFlow itself goes by another name where it has CUDA.
-        versions = side.versions(["tf-keras", "tf-models-research-object-detection", "numpy"])
-        machine = computer.describe(load, versions, bandwidth)
-    finally:
-        running.close()
-    return Report(machine, tuple(rows))
+
+    def measure(running: Contenders, _: Bandwidth) -> Measured:
+        measuring = _Suite(options, running)
+        return [row for name in _CONFIGS if options.wants(name) for row in measuring.rows(name)], []
+
+    # TensorFlow itself goes by another name where it has CUDA.
+    packages = ["tf-keras", "tf-models-research-object-detection", "numpy"]
+    return suite.report_of(options, [max(options.threads)], measure, _OURS, packages)
 
 
 class _Suite:
@@ -66,11 +59,6 @@ class _Suite:
         self.threads = max(options.threads)
         self._is_quick = options.effort == timing.QUICK
         self._records = _records(options)
-
-    def configs(self) -> list[str]:
-        """The configs that the user wants."""
-        only = self._options.only
-        return [name for name in _CONFIGS if not only or any(word in name for word in only)]
 
     def rows(self, name: str) -> list[Row]:
         """Every figure of one config."""

@@ -1,4 +1,4 @@
-"""Exports with random weights, to measure times with where the user names no model; made once."""
+"""Exports to measure with where the user names no model; made once, with random weights."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +17,8 @@ def make(
     """Exports models of configs with random weights, for all engines of a CPU.
 
     Args:
-        cache: Where they are kept; one that is there already is used again.
+        cache: Where they are kept; one that is there already is used again, and so is what somebody
+            has trained and exported to the same place: `<cache>/<name>/export`.
         configs: The folder with the pipeline configs.
         names: Of the configs.
         threads: Of the process that makes them.
@@ -29,13 +30,19 @@ def make(
     folders = []
     for name in names:
         folder = locations.export_dir(cache / name)
-        if _is_whole(folder):
+        if _is_trained(folder):
+            say(f"{folder}: trained, so no other weights are made")
+        elif _is_whole(folder):
             say(f"{folder}: random weights, made by an earlier run")
         else:
             say(f"{folder}: making an export with random weights, which takes minutes")
             _export(configs / f"{name}.config", folder, threads)
         folders.append(folder)
     return folders
+
+
+def _is_trained(folder: Path) -> bool:
+    return manifest.is_export(folder) and manifest.load(folder).step > 0
 
 
 def _is_whole(folder: Path) -> bool:

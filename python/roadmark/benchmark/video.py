@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from roadmark import locations, manifest
-from roadmark.benchmark import computer, timing, video_clip, video_models
+from roadmark import locations
+from roadmark.benchmark import shown_boxes, suite, timing, video_clip, video_models
+from roadmark.benchmark.computer import Bandwidth
 from roadmark.benchmark.contender import Contender, Contenders
 from roadmark.benchmark.contenders import ffmpeg
 from roadmark.benchmark.report import Report, Row
-from roadmark.benchmark.suite import Options
+from roadmark.benchmark.suite import Arrays, Measured, Options
 from roadmark.benchmark.video_models import BenchmarkModel
+from roadmark.inference.engine import AUTO
 
 _CONTENDERS = "roadmark.benchmark.contenders"
 _OURS = f"{_CONTENDERS}.video"
@@ -38,29 +40,18 @@ def run(options: Options) -> Report:
 
     Args:
         options: The user's. `model` is an exported folder; when there is none, those of
-            `video_models.make` are measured.
+            `video_models.make` are measured. `threads` counts with its largest number.
 
     Raises:
         RuntimeError: A contender failed; names it.
     """
-    load = computer.load_average()
-    warning = computer.busy_warning(load)
-    if warning:
-        options.say(warning)
-    running = Contenders(options.peers_python)
-    try:
-        bandwidth = computer.measure_bandwidth(running, [max(options.threads)])
-        measured = _Suite(options, running)
-        rows = [row for name, rows in measured.parts() if _wanted(name, options) for row in rows()]
-        versions = running.get(_OURS, False, measured.threads).versions(["av", "openvino", "numpy"])
-        machine = computer.describe(load, versions, bandwidth)
-    finally:
-        running.close()
-    return Report(machine, tuple(rows))
 
+    def measure(running: Contenders, _: Bandwidth) -> Measured:
+        parts = _Suite(options, running).parts()
+        return [row for name, rows in parts if options.wants(name) for row in rows()], []
 
-def _wanted(name: str, options: Options) -> bool:
-    return not options.only or any(word in name for word in options.only)
+    packages = ["av", "openvino", "numpy"]
+    return suite.report_of(options, [max(options.threads)], measure, _OURS, packages)
 
 
 class _Suite:
@@ -108,7 +99,7 @@ class _Suite:
                 theirs=_SLEEP_S * self._frames,
                 target=0.95,
                 counted=f"{_ENCODER}; pre-processing to 640x640, {_BOXES} boxes drawn; batches of "
-                f"{_BATCH_SIZE}. {_speed(ours)}",
+                f"{_BATCH_SIZE}. {_speed(ours.result())}",
             )
         ]
 
@@ -125,7 +116,7 @@ class _Suite:
                 theirs=others,
                 target=0.9,
                 counted=f"{_ENCODER}; ours with pre-processing to 640x640 and its check of the "
-                f"finished file. {_speed(ours)}",
+                f"finished file. {_speed(ours.result())}",
             )
         ]
 
@@ -138,16 +129,17 @@ class _Suite:
         }
         ours = self._annotating(self._model_options())
         seconds = self._median([ours.seconds])[0]
+        found = ours.result()
         spelled = " + ".join(f"{name} {value * 1e3:.2f}" for name, value in alone.items())
         return [
             self._row(
-                operation="annotate, OpenVINO",
+                operation=f"annotate, {_engine(found)}",
                 peer=f"{self.threads} processors shared by network, decoder and encoder",
                 ours=seconds,
                 theirs=sum(alone.values()) / self.threads * self._frames,
                 target=0.9,
-                counted=f"{_described(self._models[0])}; {_ENCODER}; processor ms per frame, "
-                f"each alone: {spelled}. {_speed(ours)}",
+                counted=f"{self._described()}; {_ENCODER}; processor ms per frame, each alone, the "
+                f"network in the same precision: {spelled}. {_speed(found)}",
             )
         ]
 
@@ -155,24 +147,29 @@ class _Suite:
         return [self._beside_the_tutorial_loop(model) for model in self._models]
 
     def _beside_the_tutorial_loop(self, model: BenchmarkModel) -> Row:
-        names = {str(key): name for key, name in manifest.load(model.folder).names().items()}
         terms = self._model_options(model)
-        threshold = terms["score_threshold"]
+        theirs = self._contender(_TUTORIAL, {**terms, "names": _texts(model.names)})
+        expected = theirs.result()
+        compare = functools.partial(
+            shown_boxes.compare,
+            theirs=expected,
+            frames=int(expected["frames"]),
+            threshold=terms["score_threshold"],
+        )
+        exact = compare(self._annotating({**terms, "precision": "fp32"}).result())
         ours = self._annotating(terms)
-        theirs = self._contender(_TUTORIAL, {**terms, "names": names})
-        mine, others = ours.result()["boxes"], theirs.result()["boxes"]
+        found = ours.result()
         our_s, their_s = self._median([ours.seconds, theirs.seconds])
-        same = int((mine == others).sum()) if len(mine) == len(others) else 0
         return self._row(
-            operation=f"annotate, OpenVINO, {model.folder.parent.name}",
+            operation=f"annotate, {_engine(found)}, {model.folder.parent.name}",
             peer="tutorial loop",
             ours=our_s,
             theirs=their_s,
             target=model.target,
-            counted=f"{_described(model)}; ours writes {_ENCODER}, OpenCV's wheels have only "
-            "MPEG-4 Part 2, which costs less; stock SavedModel one frame at a time",
-            agreement=f"{same} of {len(mine)} frames show as many boxes above "
-            f"{threshold:.4g}, {mine.sum()} and {others.sum()} altogether",
+            counted=f"{self._described(model)}; ours writes {_ENCODER}, OpenCV's wheels have only "
+            "MPEG-4 Part 2, which costs less; stock SavedModel one frame at a time, in fp32; both "
+            f"show at most {model.most_boxes} boxes",
+            agreement=f"{compare(found)}; were ours in fp32, which is not timed: {exact}",
         )
 
     def _first_frame(self) -> list[Row]:
@@ -192,8 +189,8 @@ class _Suite:
                 ours=statistics.median(seconds),
                 theirs=3.0,
                 target=1.0,
-                counted=f"{_described(self._models[0])}; from after the imports until the encoder "
-                "has the frame: the model is loaded, compiled and warm",
+                counted=f"{self._described()}; from after the imports until the encoder has the "
+                "frame: the model is loaded, compiled and warm",
                 unit="s",
             )
         ]
@@ -220,17 +217,29 @@ class _Suite:
         model = model or self._models[0]
         return {
             "model": str(model.folder),
-            "score_threshold": _SCORE_THRESHOLD if model.is_trained else self._threshold(model),
+            "precision": AUTO,  # As `infer` has it.
+            "score_threshold": self._threshold(model),
+            "most_boxes": model.most_boxes,
             "batch_size": _BATCH_SIZE,
         }
 
     def _threshold(self, model: BenchmarkModel) -> float:
-        """A score above which some boxes are; those of random weights mean nothing."""
+        """That of `infer`, but for weights of which it would show few boxes, or any number."""
         if model.folder not in self._thresholds:
-            options = {"model": str(model.folder), "boxes": _BOXES}
+            options = {"model": str(model.folder), "precision": "fp32", "boxes": _BOXES}
             found = self._contender(f"{_OURS}:scoring", options).result()
-            self._thresholds[model.folder] = float(found["score"])
+            score = float(found["score"])
+            shows_enough = model.is_trained and score >= _SCORE_THRESHOLD
+            self._thresholds[model.folder] = _SCORE_THRESHOLD if shows_enough else score
         return self._thresholds[model.folder]
+
+    def _described(self, model: BenchmarkModel | None = None) -> str:
+        model = model or self._models[0]
+        threshold = self._threshold(model)
+        said = f"{model.folder}, {model.weights}; boxes above {threshold:.4g}"
+        if threshold == _SCORE_THRESHOLD:
+            return f"{said}, as `infer` shows them"
+        return f"{said}, where the first frame has {_BOXES}"
 
     def _annotating(self, options: Mapping[str, Any]) -> Contender:
         return self._contender(f"{_OURS}:annotating", {"batch_size": _BATCH_SIZE, **options})
@@ -286,14 +295,18 @@ class _Suite:
         )
 
 
-def _described(model: BenchmarkModel) -> str:
-    if model.is_trained:
-        return str(model.folder)
-    return f"{model.folder}, random weights, a threshold above which {_BOXES} boxes are at first"
+def _engine(found: Arrays) -> str:
+    """Name and precision of what ran."""
+    return found["engine"].tobytes().decode()
 
 
-def _speed(ours: Contender) -> str:
-    """What limited our side, in a run of its own."""
-    speed = json.loads(ours.result()["speed"].tobytes())
+def _texts(names: Mapping[int, str]) -> dict[str, str]:
+    """As JSON knows them."""
+    return {str(number): name for number, name in names.items()}
+
+
+def _speed(found: Arrays) -> str:
+    """What limited our side."""
+    speed = json.loads(found["speed"].tobytes())
     stages = ", ".join(f"{stage['name']} {stage['share']:.0%}" for stage in speed["stages"])
     return f"Bottleneck: {speed['bottleneck']} ({stages})"

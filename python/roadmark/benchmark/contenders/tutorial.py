@@ -18,11 +18,14 @@ from roadmark.benchmark.contenders.tensorflow_image import use_threads
 Arrays = dict[str, np.ndarray]
 Timed = tuple[Callable[[], Any], Callable[[Any], Arrays]]
 
-_MOST_BOXES = 100
-
 
 def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
-    """The whole clip. Options: clip, model (an exported folder), score_threshold, names."""
+    """The whole clip.
+
+    Options: clip, model (an exported folder), score_threshold, most_boxes, names.
+
+    The result: what the frames show, as `shown_boxes.compare` takes it, and `frames`, their number.
+    """
     del arrays
     use_threads(threads)
     cv2.setNumThreads(threads)
@@ -30,10 +33,10 @@ def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     categories = {
         int(number): {"id": int(number), "name": name} for number, name in options["names"].items()
     }
-    threshold = options["score_threshold"]
+    threshold, most_boxes = options["score_threshold"], options["most_boxes"]
 
-    def call() -> list[int]:
-        counts = []
+    def call() -> tuple[list[Arrays], tuple[int, int]]:
+        shown = []
         with tempfile.TemporaryDirectory() as folder:
             capture = cv2.VideoCapture(options["clip"])
             size = tuple(
@@ -58,13 +61,29 @@ def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
                     found["detection_scores"],
                     categories,
                     use_normalized_coordinates=True,
-                    max_boxes_to_draw=_MOST_BOXES,
+                    max_boxes_to_draw=most_boxes,
                     min_score_thresh=threshold,
                 )
                 writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-                counts.append(int((found["detection_scores"] > threshold).sum()))
+                shown.append(found)
             capture.release()
             writer.release()
-        return counts
+        return shown, size
 
-    return call, lambda counts: {"boxes": np.array(counts, np.int64)}
+    return call, lambda made: _drawn(*made, threshold, most_boxes)
+
+
+def _drawn(found: list[Arrays], size: tuple[int, int], threshold: float, most_boxes: int) -> Arrays:
+    """What the drawing takes of the outputs of each frame; `size` is (width, height)."""
+    boxes, classes, scores = (
+        np.stack([one[f"detection_{name}"][:most_boxes] for one in found])
+        for name in ("boxes", "classes", "scores")
+    )
+    is_drawn = scores > threshold
+    return {
+        "frames": np.array(len(found)),
+        "frame": np.nonzero(is_drawn)[0],
+        "boxes": boxes[is_drawn] * np.float32((*size[::-1], *size[::-1])),
+        "classes": classes[is_drawn].astype(np.int64),
+        "scores": scores[is_drawn],
+    }

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -94,16 +94,20 @@ class _Sleeping:
 
 
 def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
-    """The whole clip. Options: clip, batch_size, and model and score_threshold, or sleep_s, boxes.
+    """The whole clip.
 
-    The result: `boxes`, int64 `[frames]`, how many each frame shows; `resident_mb` of growth over
-    the last nine tenths; `speed`, the stages as JSON in bytes.
+    Options: clip, batch_size, and model, precision and score_threshold, or sleep_s and boxes.
+
+    The result: what the frames show, as `shown_boxes.compare` takes it, and `frames`, their number;
+    `resident_mb` of growth over the last nine tenths; `speed`, the stages as JSON in bytes;
+    `engine`, its name and precision in bytes.
     """
     del arrays
+    engine = "no engine"
     if "model" in options:
-        detector = ByModel(
-            Detector.load(options["model"], threads=threads), options["score_threshold"]
-        )
+        model = _load(options, threads)
+        engine = f"{model.engine.name} {model.engine.precision}"
+        detector = ByModel(model, options["score_threshold"])
     else:
         detector = _Sleeping(options["sleep_s"], options["boxes"])
 
@@ -120,18 +124,34 @@ def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
                 VideoOptions(options["batch_size"]),
             )
             listing = json.loads(out.with_suffix(".json").read_text())
-        counts = np.zeros(result.frames, np.int64)
-        for annotation in listing["annotations"]:
-            counts[annotation["image_id"] - 1] += 1
         speed = json.dumps(result.speed.to_dict()).encode()
         return {
-            "boxes": counts,
+            "frames": np.array(result.frames),
+            **_shown(listing["annotations"]),
             "resident_mb": np.array(watched.growth_mb),
             "first_frame_s": np.array(result.first_frame_s),
             "speed": np.frombuffer(speed, np.uint8),
+            "engine": np.frombuffer(engine.encode(), np.uint8),
         }
 
     return call, lambda found: found
+
+
+def _load(options: Mapping[str, Any], threads: int) -> Detector:
+    """As `infer` loads it."""
+    return Detector.load(options["model"], precision=options["precision"], threads=threads)
+
+
+def _shown(annotations: Sequence[Mapping[str, Any]]) -> Arrays:
+    """COCO's annotations of a clip, in the order of its frames."""
+    boxes = np.array([one["bbox"] for one in annotations], np.float32).reshape(-1, 4)
+    corners = boxes[:, [1, 0]]
+    return {
+        "frame": np.array([one["image_id"] - 1 for one in annotations], np.int64),
+        "boxes": np.hstack([corners, corners + boxes[:, [3, 2]]]),
+        "classes": np.array([one["category_id"] for one in annotations], np.int64),
+        "scores": np.array([one["score"] for one in annotations], np.float32),
+    }
 
 
 class _Watched:
@@ -160,7 +180,7 @@ def starting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 
     def call() -> Arrays:
         begin = time.perf_counter()
-        detector = ByModel(Detector.load(options["model"], threads=threads), 0.5)
+        detector = ByModel(_load(options, threads), 0.5)
         loaded = time.perf_counter() - begin
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
             out = Path(folder, "out.mp4")
@@ -173,7 +193,7 @@ def starting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 def scoring(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """The score between the box number `boxes` of the first frame and the next one."""
     del arrays
-    detector = Detector.load(options["model"], threads=threads)
+    detector = _load(options, threads)
     with VideoReader(options["clip"]) as reader:
         picture = reader.first_frame.picture
 
@@ -222,7 +242,7 @@ def encoding(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 def running_the_network(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """Only the network, on one batch that is used again and again."""
     del arrays
-    detector = ByModel(Detector.load(options["model"], threads=threads), 0.5)
+    detector = ByModel(_load(options, threads), 0.5)
     with VideoReader(options["clip"]) as reader:
         inputs = detector.preprocess([reader.first_frame] * options["batch_size"])
     batches = 100 // options["batch_size"]

@@ -2,6 +2,7 @@ import shutil
 import tempfile
 
 import av
+import numpy as np
 import pytest
 
 from roadmark.benchmark.contenders import ffmpeg, video
@@ -19,7 +20,10 @@ def options(tmp_path):
 def test_annotating_says_what_every_frame_shows_and_what_took_how_long(options):
     call, read = video.annotating({}, options, 1)
     found = read(call())
-    assert found["boxes"].tolist() == [3] * 30
+    assert found["frames"] == 30
+    assert np.bincount(found["frame"]).tolist() == [3] * 30
+    assert found["boxes"].shape == (90, 4)
+    assert {len(found[name]) for name in ("classes", "scores")} == {90}
     assert b'"bottleneck"' in found["speed"].tobytes()
     assert found["first_frame_s"] > 0
 
