@@ -311,7 +311,7 @@ class VideoReader:
 
     def _is_past(self, seconds: Fraction) -> bool:
         end = self._span.end_s
-        return end is not None and seconds + Fraction(self._span.start_s) >= Fraction(end)
+        return end is not None and seconds + _typed(self._span.start_s) >= _typed(end)
 
     def _next_due(self, seconds: Fraction) -> Fraction | None:
         """When the next frame may come; half a frame early will do."""
@@ -468,6 +468,11 @@ def _has_gif_trailer(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-min(64, path.stat().st_size), 2)
         return file.read().rstrip(b"\0").endswith(_GIF_TRAILER)
+
+
+def _typed(seconds: float) -> Fraction:
+    """The time that was meant: the float next to 0.2 is more than six frames of thirty."""
+    return Fraction(seconds).limit_denominator(_MICROSECONDS)
 
 
 def _seconds(clock: str) -> Fraction | None:

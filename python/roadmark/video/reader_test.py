@@ -7,7 +7,7 @@ import pytest
 from roadmark.errors import UserError
 from roadmark.testing import clips
 from roadmark.video import yuv_frame
-from roadmark.video.reader import Frame, VideoReader
+from roadmark.video.reader import Frame, Span, VideoReader
 
 _FASTSTART = {"movflags": "faststart"}
 
@@ -152,6 +152,16 @@ def test_frame_size_that_changes_ends_the_stream(tmp_path):
     reader, frames, _ = read(joined)
     assert len(frames) == 8
     assert reader.stopped == "the frames change from 96x64 to 128x64 pixels"
+
+
+@pytest.mark.parametrize(
+    "span", [Span(0.0, 0.2), Span(0.3, 0.5)], ids=["end stored above", "start stored below"]
+)
+def test_start_and_end_are_the_times_that_were_typed(tmp_path, span):
+    clip = clips.make(tmp_path / "a.mp4", rate=Fraction(30))
+    with VideoReader(clip, span=span) as reader:
+        assert reader.info.frames == 6
+        assert sum(isinstance(item, Frame) for item in reader) == 6
 
 
 def test_clock_of_a_broadcast_starts_at_zero(tmp_path):
