@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from roadmark import app, locations
+from roadmark import app, locations, manifest
 from roadmark.errors import UserError
 from roadmark.storage import path_flags
 
@@ -37,6 +37,7 @@ _DETECTIONS = path_flags.define_run(
 _ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "exported", "fp32, bf16, int8, auto, or exported.")
+_TRUST = flags.DEFINE_bool("trust", False, "As of infer.")
 _EVAL_RECORDS = path_flags.define_input("eval_records", None, "TFRecords; else the config's.")
 _EVAL_SUBSET = flags.DEFINE_integer(
     "eval_subset", 0, "Evaluate on this many pictures, spread evenly; 0 for all.", lower_bound=0
@@ -102,7 +103,8 @@ def _of_export():
     worse = corruption.parse(_CORRUPTIONS.value, _SEVERITIES.value)
     folder, out = Path(_MODEL.value), Path(_OUT.value or Path(_MODEL.value).parent)
     selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
-    detector = Detector.load(folder, _ENGINE.value, _DEVICE.value, _PRECISION.value)
+    choices = (_ENGINE.value, _DEVICE.value, _PRECISION.value)
+    detector = Detector.load(folder, *choices, description=manifest.load(folder, _TRUST.value))
     what = f"{folder} ({detector.engine.explained()})"
     print(f"evaluating {what} on {len(selection)} pictures", flush=True)
     file = out / "detections_export.json"

@@ -8,10 +8,8 @@ The folder, by default `export` inside the run's folder, always holds two SavedM
 `saved_model` takes a uint8 batch of pictures and gives final detections, as TF Serving and the
 tutorials use it. `raw` is the network alone; `manifest.json` beside it says how pictures become its
 input and its outputs become detections, and carries the SHA-256 of every file. --format adds the
-raw network as ONNX and in OpenVINO's format, and has TensorRT build an engine (docs/tensorrt.md).
-`infer` and `evaluate` take the folder as --model.
-
-Before the folder is put in its place, all are run on rendered street scenes and compared.
+network in other formats, and has TensorRT build an engine (docs/tensorrt.md).
+`infer` and `evaluate` take it as --model. Before it is put in place, all are run and compared.
 """
 
 from pathlib import Path
@@ -35,7 +33,7 @@ _OUT = path_flags.define_output(
     "out", None, "Folder to write. Default: <model_dir>/export.", replaces=True
 )
 _FORMAT = flags.DEFINE_list(
-    "format", ["saved_model"], "Of saved_model, onnx, openvino, triton, tensorrt; with commas."
+    "format", ["saved_model"], "Of saved_model, onnx, openvino, tensorrt, tflite, triton."
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 0, "The only one that onnx and openvino take; 0 for any.", 0
@@ -54,31 +52,38 @@ _TENSORRT_PYTHON = flags.DEFINE_string("tensorrt_python", None, "Python that has
 _PORTABLE = flags.DEFINE_multi_enum(
     "portable", [], ["version", "hardware"], "What else may run tensorrt's engine: later, others."
 )
+_NMS_IN_ENGINE = flags.DEFINE_bool(
+    "nms_in_engine", False, "tensorrt: suppress boxes inside, by its EfficientNMS_TRT."
+)
 _CALIBRATION_RECORDS = path_flags.define_input(
     "calibration_records", locations.TRAIN_RECORDS, "Glob of TFRecords to calibrate int8 on."
 )
 _CALIBRATION_PICTURES = flags.DEFINE_integer(
     "calibration_pictures", 128, "How many, spread evenly.", 1
 )
-_EVAL_RECORDS = path_flags.define_input(
-    "eval_records", locations.EVAL_RECORDS, "Glob of TFRecords to measure mAP in int8 on."
+_CALIBRATION = flags.DEFINE_enum(
+    "calibration", "minmax", ["minmax", "percentile", "entropy"], "Ranges of values in int8."
 )
-_EVAL_SUBSET = flags.DEFINE_integer("eval_subset", 0, "How many, spread evenly; 0 for all.", 0)
+_EVAL_RECORDS = path_flags.define_input(
+    "eval_records", locations.EVAL_RECORDS, "TFRecords to judge by."
+)
+_EVAL_SUBSET = flags.DEFINE_integer(
+    "eval_subset", 0, "How many for int8, spread evenly; 0 for all.", 0
+)
 _MAX_MAP_DROP = flags.DEFINE_float(
-    "max_map_drop", 1.0, "Points of mAP (of 100) that int8 may cost.", 0.0
+    "max_map_drop", 0.5, "Points of mAP (of 100) that int8 may cost.", 0.0
 )
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
-    from roadmark.export import exporter, tensorrt_build
+    from roadmark.export import exporter, sampled_map, tensorrt_build
     from roadmark.odapi import trained_model
 
     formats = exporter.checked_formats(_FORMAT.value, _BATCH_SIZE.value)
     # Whatever this machine lacks is told before the work of an hour, and not behind it.
-    plan = tensorrt_build.plan(
-        formats, _PRECISION.value, _MAX_BATCH.value, _TENSORRT_PYTHON.value, _PORTABLE.value
-    )
+    terms = (_TENSORRT_PYTHON.value, _PORTABLE.value, _NMS_IN_ENGINE.value)
+    plan = tensorrt_build.plan(formats, _PRECISION.value, _MAX_BATCH.value, *terms)
     if _ENGINES_OF.value and plan is None:
         raise UserError("--engines_of", "found no --format=tensorrt", "add it")
     if _ENGINES_OF.value:
@@ -90,7 +95,8 @@ def main() -> int:
     config = None if from_run and _MODEL_DIR.value is None else _CONFIG.value
     model = trained_model.find(run, _CHECKPOINT.value, config, _LABEL_MAP.value)
     print(f"exporting {model.checkpoint} to {out}", flush=True)
-    exported = exporter.export(model, out, formats, _BATCH_SIZE.value, int8)
+    sample = sampled_map.select(_EVAL_RECORDS.value, _EVAL_RECORDS.present)
+    exported = exporter.export(model, out, formats, _BATCH_SIZE.value, int8, sample)
     print(exported)
     print(f"try it: bazel run //python:infer -- --model={exported.folder} --video=test.mp4")
     return _add_engine(out, plan) if plan else 0
@@ -121,6 +127,7 @@ def _int8(formats: frozenset[str]) -> Any:
         _EVAL_RECORDS.value,
         _EVAL_SUBSET.value,
         _MAX_MAP_DROP.value,
+        _CALIBRATION.value,
     )
 
 

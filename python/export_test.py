@@ -54,7 +54,7 @@ _RUN = "--model_dir=runs/street"
         pytest.param(["--model_dir=exported"], "is an exported model", id="an export for a run"),
         pytest.param(
             [_RUN, "--format=onnx,caffe"],
-            "--format: found 'caffe'; choose among saved_model, onnx, openvino, triton",
+            "--format: found 'caffe'; choose among saved_model, onnx, openvino, tensorrt, tflite, ",
             id="no such format",
         ),
         pytest.param(

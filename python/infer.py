@@ -52,6 +52,7 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Pictures per run of the mod
 _ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, int8, exported; auto: fastest.")
+_TRUST = flags.DEFINE_bool("trust", False, "Run TensorRT engines that the export does not list.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Processor threads of the model; 0 for all.", 0)
 _DETECTIONS = flags.DEFINE_enum("detections", "json", list(request.FORMATS), "Their format.")
 _STRIDE = flags.DEFINE_integer("stride", 1, "Look at every such frame; others show the last.", 1)
@@ -83,7 +84,7 @@ def main() -> int:
     wanted = request.Request(*files, *how, _SIDE_BY_SIDE.value, of_one_model)
     wanted.check()
     folder = Path(_MODEL.value) if _MODEL.value else locations.newest_export()
-    description = manifest.load(folder)
+    description = manifest.load(folder, _TRUST.value)
     classes = frame_detector.class_ids(description.names(), _CLASSES.value)
     model, classes = vehicle_labels.labelled(_load(folder, description), classes, _CLASSIFY.value)
     threshold, out, listing = _SCORE_THRESHOLD.value, wanted.output, wanted.listing
@@ -117,7 +118,7 @@ def _second_model(first: Path) -> side_by_side.SideBySide | None:
     if not _SIDE_BY_SIDE.value:
         return None
     folder = Path(_SIDE_BY_SIDE.value)
-    model = _load(folder, manifest.load(folder))
+    model = _load(folder, manifest.load(folder, _TRUST.value))
     titles = side_by_side.titles(first, folder)
     return side_by_side.of_model(model, _SCORE_THRESHOLD.value, _CLASSES.value, titles)
 

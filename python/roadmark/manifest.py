@@ -8,6 +8,7 @@ every file. A folder with an altered, missing or unlisted file is refused.
 import dataclasses
 import hashlib
 import json
+import re
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,13 @@ SIGMOID = "sigmoid"
 SOFTMAX = "softmax"
 
 _EXPORT_AGAIN = "export the model again with: bazel run //python:export -- --model_dir=RUN"
+_TRUST = (
+    "an engine is code: remove it and build one with export --engines_of=FOLDER "
+    "--format=tensorrt, or load it all the same with --trust"
+)
+# In what a TensorRT engine was built for: nobody knows, the user vouches for it.
+TRUSTED = "trusted"
+_ENGINE = re.compile(r"tensorrt/model_([a-z0-9]+)\.engine")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -208,8 +216,14 @@ def write(folder: str | Path, manifest: Manifest) -> None:
     atomic.write_text(folder / locations.MANIFEST, json.dumps(content, indent=2) + "\n")
 
 
-def load(folder: str | Path) -> Manifest:
+def load(folder: str | Path, trust_engines: bool = False) -> Manifest:
     """Reads and verifies the manifest of an exported folder.
+
+    Args:
+        folder: As `roadmark.export` writes it.
+        trust_engines: Whether engines of TensorRT, `tensorrt/model_<precision>.engine`, are taken
+            although they are altered or not listed. They are code, which loading runs. Their stamps
+            are `TRUSTED`, and say nothing else about them.
 
     Raises:
         UserError: There is no manifest, it is damaged or of an unknown schema version, or a file
@@ -227,8 +241,15 @@ def load(folder: str | Path) -> Manifest:
         )
     files = content.pop("files", None)
     manifest = _parse(Manifest, content, path, "manifest")
-    _verify(folder, _parse(dict[str, str], files, path, "files"))
-    return manifest
+    loose = _verify(folder, _parse(dict[str, str], files, path, "files"), trust_engines)
+    if not loose:
+        return manifest
+    known = [one for one in manifest.engines if one.path not in loose]
+    trusted = [
+        EngineStamp("tensorrt", name, _ENGINE.fullmatch(name)[1], {TRUSTED: "yes"})
+        for name in loose
+    ]
+    return dataclasses.replace(manifest, engines=(*known, *trusted))
 
 
 def is_export(folder: str | Path) -> bool:
@@ -284,24 +305,30 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _verify(folder: Path, files: dict[str, str]) -> None:
+def _verify(folder: Path, files: dict[str, str], trust_engines: bool) -> list[str]:
+    """Engines without a checksum that holds, where these are trusted."""
     present = _files(folder)
     for name in sorted(set(files) - set(present)):
         raise UserError(folder / name, "missing, expected as the manifest lists it", _EXPORT_AGAIN)
-    for name in sorted(set(present) - set(files)):
-        raise UserError(
-            folder / name,
-            "found a file that the manifest does not list",
-            "move it out of the exported folder",
-        )
-    for name, expected in files.items():
-        found = sha256(folder / name)
-        if found != expected:
-            raise UserError(
-                folder / name,
-                f"altered: found SHA-256 {found[:12]}…, expected {expected[:12]}…",
-                _EXPORT_AGAIN,
-            )
+    loose = []
+    for name in sorted(present):
+        problem = _problem(folder / name, files.get(name))
+        is_engine = _ENGINE.fullmatch(name) is not None
+        if problem and is_engine and trust_engines:
+            loose.append(name)
+        elif problem:
+            cure = _EXPORT_AGAIN if name in files else "move it out of the exported folder"
+            raise UserError(folder / name, problem, _TRUST if is_engine else cure)
+    return loose
+
+
+def _problem(path: Path, expected: str | None) -> str:
+    if expected is None:
+        return "found a file that the manifest does not list"
+    found = sha256(path)
+    if found == expected:
+        return ""
+    return f"altered: found SHA-256 {found[:12]}…, expected {expected[:12]}…"
 
 
 def _parse(kind: Any, value: Any, path: Path, where: str) -> Any:

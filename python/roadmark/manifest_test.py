@@ -99,6 +99,49 @@ def test_what_a_manifest_need_not_say(folder):
     assert manifest.load(folder) == EXAMPLE
 
 
+@pytest.fixture
+def engine(folder):
+    """An engine that is listed."""
+    path = folder / "tensorrt/model_fp16.engine"
+    path.parent.mkdir()
+    path.write_bytes(b"code")
+    stamp = EngineStamp("tensorrt", "tensorrt/model_fp16.engine", "fp16", {"gpu": "NVIDIA A10"})
+    manifest.write(folder, dataclasses.replace(EXAMPLE, engines=(*EXAMPLE.engines, stamp)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("model_fp16.engine", "altered: found SHA-256"),
+        ("model_int8.engine", "found a file that the manifest does not list"),
+    ],
+    ids=["altered", "from elsewhere"],
+)
+def test_an_engine_without_a_checksum_is_loaded_only_when_it_is_trusted(folder, engine, name, says):
+    path = engine.with_name(name)
+    path.write_bytes(b"other code")
+    with pytest.raises(UserError) as refused:
+        manifest.load(folder)
+    message = str(refused.value)
+    assert message.startswith(f"{path}: {says}")
+    assert message.endswith("or load it all the same with --trust")
+    assert "\n" not in message
+    trusted = {one.path: one for one in manifest.load(folder, trust_engines=True).engines}
+    stamp = trusted[f"tensorrt/{name}"]
+    assert (stamp.engine, stamp.precision) == ("tensorrt", name[6:10])
+    assert stamp.built_for == {manifest.TRUSTED: "yes"}
+    listed = trusted["tensorrt/model_fp16.engine"].built_for
+    assert (listed == stamp.built_for) == (path == engine)
+
+
+@pytest.mark.parametrize("name", ["raw/saved_model.pb", "tensorrt/run.sh", "model_fp16.engine"])
+def test_trust_is_for_engines_alone(folder, engine, name):
+    (folder / name).write_bytes(b"something else")
+    with pytest.raises(UserError, match=r"export the model again|move it out"):
+        manifest.load(folder, trust_engines=True)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -21,6 +21,7 @@ from roadmark.export import (
     exporter,
     half_precision,
     quantisation,
+    sampled_map,
     tensorrt_build,
     tensorrt_check,
 )
@@ -41,7 +42,9 @@ def scenes():
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports") / "export"
-    return exporter.export(trained_model.find(RUN), folder, ("onnx", "openvino"))
+    sample = sampled_map.select(f"{RUN}/records/val-*", is_asked_for=True)
+    formats = ("onnx", "openvino", "tflite")
+    return exporter.export(trained_model.find(RUN), folder, formats, sample=sample)
 
 
 @pytest.fixture
@@ -66,7 +69,11 @@ def test_export_checked_its_formats_and_says_what_they_took(exported):
     assert {name: one.holds for name, one in exported.engines.items()} == {
         "onnxruntime": True,
         "openvino": True,
+        "tflite": True,
     }
+    assert list(exported.sampled.found) == ["stock", "tensorflow", *exported.engines]
+    assert exported.sampled.found["stock"] > 0.05
+    assert exported.sampled.holds
     stamps = {one.engine: one for one in manifest.load(exported.folder).engines}
     assert stamps["onnxruntime"].path == "onnx/model.onnx"
     assert stamps["openvino"].path == "openvino/model.xml"
@@ -101,7 +108,8 @@ def test_halves_for_tensorrt_stay_within_their_bounds(copy, scenes, precision, e
     assert 0 < found.corner <= corner
 
 
-def test_int8_for_tensorrt_is_signed_and_loses_little(copy):
+def test_int8_for_tensorrt_is_signed_and_loses_little(copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made = copy / "onnx/model_int8.onnx"
     records = RUN / "records"
     plan = Plan(f"{records}/train-*", 8, f"{records}/val-*", 12, 10.0)

@@ -48,13 +48,10 @@ def main() -> int:
     return 0
 
 
-def _save(config_path: Path, raw: Path) -> Path:
-    from roadmark.odapi import exporting, models, pipeline_config
+def _save(config: Path, raw: Path) -> Path:
+    import random_network
 
-    config = pipeline_config.load(config_path)
-    network = models.build(config, is_training=False)
-    spec = exporting.input_spec(config, network)
-    exporting.save_raw(network, spec, len(exporting.anchors(network, spec)), raw)
+    random_network.save(config, raw)
     return raw
 
 

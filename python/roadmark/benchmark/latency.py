@@ -286,7 +286,15 @@ class _Suite:
     def _completed(self, model: _Model, side: _Side) -> Measured:
         case = side.case
         facts = _facts(side.last)
-        found = Measured(case, tuple(side.rounds), facts, _size_mb(model, case), self._gflop(model))
+        spec = model.description.input
+        found = Measured(
+            case,
+            tuple(side.rounds),
+            facts,
+            _size_mb(model, case),
+            self._gflop(model),
+            (spec.height, spec.width),
+        )
         if case.is_peer:
             return found
         if self._grid.records:
@@ -436,7 +444,8 @@ def choices(description: Manifest, grid: Any) -> list[tuple[str, str]]:
     Raises:
         UserError: The user wants what is not there.
     """
-    held = {(stamp.engine, stamp.precision) for stamp in description.engines}
+    stamps = [stamp for stamp in description.engines if stamp.engine in ENGINES]
+    held = {(stamp.engine, stamp.precision) for stamp in stamps}
     held.add((TENSORFLOW, "fp32"))
     if any(engine == OPENVINO for engine, _ in held) and _computes_bf16():
         held.add((OPENVINO, "bf16"))

@@ -12,6 +12,7 @@ from roadmark.benchmark.contenders.latency import PARTS
 _STEADY = 0.10
 # How far p99 may be above the median.
 _EVEN = 1.5
+_SHARES = {"min": 0, "median": 50, "p90": 90, "p99": 99}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +47,11 @@ class Measured:
     Attributes:
         case: What it is.
         rounds: Samples of each round, `[calls, parts]` in milliseconds, as of `PARTS`.
-        facts: load_s, first_ms, warm_up_ms, warm_up_calls, peak_mb; watts where the device tells.
+        facts: load_s, first_ms, warm_up_ms, warm_up_calls, peak_mb; enqueue_ms of our own cases,
+            what handing a batch over took the caller; watts where the device tells.
         size_mb: Of the network's file or files.
         gflop: Of one picture; None where it is not known.
+        input_size: Height and width of the network's input.
         map: Mean average precision on the records given; None where none were.
         scenarios: As of `load_scenarios.all_of_them`; empty where they were not run.
     """
@@ -58,6 +61,7 @@ class Measured:
     facts: Mapping[str, float]
     size_mb: float
     gflop: float | None = None
+    input_size: tuple[int, int] = (0, 0)
     map: float | None = None
     scenarios: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -83,6 +87,15 @@ class Measured:
         return dict(zip(PARTS, medians.tolist(), strict=True))
 
     @property
+    def split(self) -> dict[str, dict[str, float]]:
+        """Least, median, p90 and p99 of the milliseconds of each part, over all samples."""
+        shares = np.percentile(self.samples, list(_SHARES.values()), axis=0).T.tolist()
+        return {
+            part: dict(zip(_SHARES, found, strict=True))
+            for part, found in zip(PARTS, shares, strict=True)
+        }
+
+    @property
     def outside(self) -> float:
         """What a call spends outside the network, in shares of the network's time; likewise."""
         column = PARTS.index("network")
@@ -103,12 +116,14 @@ class Measured:
         count = len(self.samples)
         return {
             **dataclasses.asdict(self.case),
+            "input_size": "x".join(map(str, self.input_size)),
             "median_ms": self.median,
             "min_ms": float(self.samples[:, -1].min()),
             **{f"p{share}_ms": self.percentile(share) for share in (50, 90, 99)},
             "samples": count,
             "samples_beyond": {f"p{share}": int(count * (100 - share) / 100) for share in (90, 99)},
             "parts_ms": self.parts,
+            "split_ms": self.split,
             "outside_network": self.outside if self.case.has_whole_path else None,
             "round_medians_ms": self.round_medians,
             "pictures_per_s": self.pictures_per_s,
@@ -134,6 +149,8 @@ def warnings(measured: Measured) -> list[str]:
         parts = measured.parts
         if parts["to_device"] + parts["to_host"] > parts["network"]:
             found.append("bound by transfers: they take longer than the network")
+        if measured.facts.get("enqueue_ms", 0.0) > parts["network"]:
+            found.append("bound by enqueueing: handing a batch over takes longer than the network")
         if parts["pre"] + parts["post"] > parts["network"]:
             found.append("bound by pre- and post-processing: they take longer than the network")
     return found

@@ -7,7 +7,7 @@ from roadmark.benchmark import latency_case
 from roadmark.benchmark.latency_case import Case, Measured
 
 
-def _measured(rounds, **parts):
+def _measured(rounds, enqueue_ms=0.1, **parts):
     def samples(totals):
         row = {"pre": 1.0, "to_device": 0.0, "network": 8.0, "to_host": 0.0, "post": 1.0} | parts
         return np.array([[*row.values(), total] for total in totals])
@@ -15,8 +15,9 @@ def _measured(rounds, **parts):
     return Measured(
         Case("m", "openvino", "fp32", 2),
         [samples(totals) for totals in rounds],
-        {"load_s": 1.0},
+        {"load_s": 1.0, "enqueue_ms": enqueue_ms},
         2.5,
+        input_size=(320, 640),
     )
 
 
@@ -29,6 +30,10 @@ def test_what_a_run_of_samples_comes_to():
     assert (found["samples"], found["samples_beyond"]) == (9, {"p90": 0, "p99": 0})
     assert found["outside_network"] == pytest.approx(0.25)
     assert found["parts_ms"]["total"] == found["median_ms"]
+    total = found["split_ms"]["total"]
+    assert (total["min"], total["median"], total["p90"]) == (9, 10, pytest.approx(12.2))
+    assert found["split_ms"]["pre"] == {"min": 1, "median": 1, "p90": 1, "p99": 1}
+    assert found["input_size"] == "320x640"
 
 
 @pytest.mark.parametrize(
@@ -38,9 +43,10 @@ def test_what_a_run_of_samples_comes_to():
         (_measured([[10] * 60, [12] * 60]), ("unsteady: the rounds' medians are 20% apart",)),
         (_measured([[10] * 60, [10] * 55 + [40] * 5]), ("uneven: p99 is 4.0 medians",)),
         (_measured([[10] * 100], to_host=9.0), ("bound by transfers",)),
+        (_measured([[10] * 100], enqueue_ms=8.5), ("bound by enqueueing",)),
         (_measured([[10] * 100], post=9.0), ("bound by pre- and post-processing",)),
     ],
-    ids=["quiet", "drifting", "with outliers", "copies", "post-processing"],
+    ids=["quiet", "drifting", "with outliers", "copies", "enqueueing", "post-processing"],
 )
 def test_warnings(measured, says):
     found = latency_case.warnings(measured)

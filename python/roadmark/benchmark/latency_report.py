@@ -30,6 +30,7 @@ _HEADINGS = {
 }
 _COLUMNS = (
     "model",
+    "input",
     "engine",
     "batch",
     *_HEADINGS.values(),
@@ -48,11 +49,11 @@ _COLUMNS = (
     "mAP",
 )
 _ABOUT = (
-    "Milliseconds of a call, from a decoded picture to boxes: pre-processing, into the device, "
-    "network, out of it, post-processing; ms is the median of the rounds' medians, n the number of "
-    "samples behind p90 and p99, which with fewer than 10 and 100 is next to the largest. "
-    "/s is pictures per second, one call after the other; first is the "
-    "first call, warm the calls before the usual speed, both in ms; MB is the process' largest "
+    "input is the network's height and width. Milliseconds of a call, from a decoded picture to "
+    "boxes: pre-processing, into the device, network, out of it, post-processing; ms is the median "
+    "of the rounds' medians, n the number of samples behind p90 and p99, which with fewer than 10 "
+    "and 100 is next to the largest. /s is pictures per second, one call after the other; first is "
+    "the first call, warm the calls before the usual speed, both in ms; MB is the process' largest "
     "resident memory, W the power of the processor or GPU where it tells, "
     "file the size of the network in MB. Of a peer that runs the network alone, "
     "ms is the network's."
@@ -210,7 +211,7 @@ def _key(case: Mapping[str, Any]) -> tuple[Any, ...]:
 def _terminal_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
-        is_text = heading in ("model", "engine", "case")
+        is_text = heading in ("model", "input", "engine", "case")
         table.add_column(heading, justify="left" if is_text else "right")
     for row in rows:
         table.add_row(*row)
@@ -227,6 +228,7 @@ def _cells(one: Measured) -> list[str]:
     split = case.has_whole_path and not case.is_peer
     return [
         case.model,
+        "x".join(map(str, one.input_size)),
         f"{case.engine} {case.precision}",
         str(case.batch),
         *(_figure(parts[name]) if split or name == "network" else "" for name in _HEADINGS),

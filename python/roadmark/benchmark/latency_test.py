@@ -49,6 +49,8 @@ def test_both_sides_find_the_same_and_our_time_has_parts(found):
     assert (ours.samples[:, :-1].sum(axis=1) <= total * 1.001).all()
     assert 0 < ours.map < 1
     assert ours.facts["peak_mb"] > ours.size_mb > 0.5
+    assert 0 < ours.facts["enqueue_ms"] < ours.median
+    assert ours.input_size == (160, 256)
     (row,) = found.rows
     assert row.peer == "stock SavedModel"
     apart = float(row.agreement.split(" at most ")[1].split()[0])

@@ -1,7 +1,7 @@
 """Whether an exported folder's raw network and native post-processing give the stock results."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,20 +75,31 @@ def measure(
         precision: And in which precision.
     """
     detector = Detector.load(folder, engine=engine, device="cpu", precision=precision)
+    stock = stock_model(folder)
+    return _worst([_measure_one(detector, image, stock(image)) for image in images])
+
+
+def stock_model(folder: str | Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """The stock SavedModel of an exported folder: uint8 `[H, W, 3]` RGB to its outputs.
+
+    These are without the batch dimension; `stock_detections` takes them.
+    """
     door.open()
     import tensorflow as tf
 
-    stock = tf.saved_model.load(str(Path(folder) / STOCK_FOLDER)).signatures["serving_default"]
-    parts = []
-    for image in images:
-        outputs = stock(input_tensor=tf.constant(image[np.newaxis]))
-        expected = {name: value.numpy()[0] for name, value in outputs.items()}
-        parts.append(_measure_one(detector, image, expected))
-    return _worst(parts)
+    stock = tf.saved_model.load(str(Path(folder) / STOCK_FOLDER))
+
+    def run(image: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = stock.signatures["serving_default"](input_tensor=tf.constant(image[np.newaxis]))
+        return {name: value.numpy()[0] for name, value in outputs.items()}
+
+    return run
 
 
 def between(reference: Detector, candidate: Detector, images: Sequence[np.ndarray]) -> Agreement:
     """Compares raw outputs and detections of two engines that run the same network.
+
+    Where the candidate suppresses boxes itself, detections alone.
 
     Args:
         reference: Whose results count.
@@ -140,7 +151,7 @@ def _between(reference: Detector, candidate: Detector, image: np.ndarray) -> Agr
         raw.append(detector.outputs(submitted))
         found.append(detector.postprocess(raw[-1], submitted)[0])
     compared = match(*found)
-    if reference.manifest.postprocess.architecture != ONE_STAGE:
+    if reference.manifest.postprocess.architecture != ONE_STAGE or candidate.engine.has_nms:
         return compared
     (scores, boxes), (reference_scores, reference_boxes) = (
         _scores_and_boxes(reference, outputs) for outputs in raw

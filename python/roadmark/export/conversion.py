@@ -37,14 +37,17 @@ class Conversion:
         )
 
 
-def convert(raw: Path, onnx: Path, openvino: Path | None, batch_size: int) -> Conversion:
-    """Converts a raw SavedModel to ONNX and, from there, to OpenVINO's format.
+def convert(
+    raw: Path, onnx: Path, openvino: Path | None, batch_size: int, tflite: Path | None = None
+) -> Conversion:
+    """Converts a raw SavedModel to ONNX, from there to OpenVINO's format, and to TensorFlow Lite.
 
     Args:
         raw: Its folder.
         onnx: File to write.
         openvino: The `.xml` to write, with a `.bin` beside it, or None.
-        batch_size: The only one that the files take; 0 for any.
+        batch_size: The only one that these files take; 0 for any.
+        tflite: The file to write, whose batch is free, or None.
 
     Raises:
         UserError: A converter fails.
@@ -53,5 +56,7 @@ def convert(raw: Path, onnx: Path, openvino: Path | None, batch_size: int) -> Co
     arguments = [str(raw), f"--onnx={onnx}", f"--batch_size={batch_size}"]
     if openvino:
         arguments.append(f"--openvino={openvino}")
+    if tflite:
+        arguments.append(f"--tflite={tflite}")
     said = child_process.run(_PROCESS, arguments, raw, "cannot be converted", _CURE)
     return Conversion(seconds=time.monotonic() - start, **said)

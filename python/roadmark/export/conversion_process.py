@@ -1,6 +1,7 @@
-"""Converts a raw SavedModel to ONNX and OpenVINO's format: the process that does it.
+"""Converts a raw SavedModel to other formats: the process that does it.
 
-    python -m roadmark.export.conversion_process RAW --onnx=FILE [--openvino=FILE] [--batch_size=N]
+    python -m roadmark.export.conversion_process RAW --onnx=FILE [--openvino=FILE] [--tflite=FILE]
+        [--batch_size=N]
 
 A converter holds several copies of a model and gives memory back to nobody, so `conversion` runs
 this as a child. The last line that it prints is a JSON object with what it took and did.
@@ -16,7 +17,7 @@ from pathlib import Path
 import onnx
 import onnxslim
 
-from roadmark.export import tensorrt_check
+from roadmark.export import tensorrt_check, tflite
 from roadmark.export.surgery import sequence
 
 # The newest whose operators tf2onnx writes, ONNX Runtime, OpenVINO and TensorRT all read.
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("raw", type=Path)
     parser.add_argument("--onnx", type=Path, required=True)
     parser.add_argument("--openvino", type=Path)
+    parser.add_argument("--tflite", type=Path)
     parser.add_argument("--batch_size", type=int, default=0)
     options = parser.parse_args(arguments)
     model = from_saved_model(options.raw)
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> None:
     onnx.save(model, options.onnx)
     if options.openvino:
         _to_openvino(options.onnx, options.openvino)
+    if options.tflite:
+        tflite.convert(options.raw, options.tflite)
     said = {"opset": _OPSET, "sites": sites, "tensorrt": tensorrt_check.problems(model)}
     print(json.dumps(said | {"peak_bytes": _peak_bytes()}))
 

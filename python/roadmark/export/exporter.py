@@ -6,8 +6,8 @@ raw/              the network alone: preprocessed batch in, raw outputs out
 anchors.npy       its anchors (one-stage models)
 label_map.pbtxt   class names
 pipeline.config   the config of the model
-onnx/, openvino/  the network alone in these formats, where asked for
-triton/           a model repository with the ONNX, where asked for
+onnx/, openvino/, tflite/  the network alone in these formats, where asked for
+triton/           a model repository with the ONNX, or TensorRT's engine, where asked for
 """
 
 import dataclasses
@@ -22,11 +22,16 @@ import numpy as np
 
 from roadmark import atomic, manifest, progress
 from roadmark.data import synthetic
+from roadmark.detections import Detections
 from roadmark.errors import UserError
-from roadmark.export import agreement, conversion, quantisation, triton
+from roadmark.evaluation.records import Selection
+from roadmark.export import agreement, conversion, quantisation, sampled_map, tflite, triton
 from roadmark.export.agreement import STOCK_FOLDER, Agreement
 from roadmark.export.conversion import Conversion
 from roadmark.export.quantisation import Plan, Quantised
+from roadmark.export.sampled_map import SampledMap
+from roadmark.export.tflite import TFLITE
+from roadmark.export.triton import TRITON
 from roadmark.inference.detector import ANCHORS_FILE, Detector
 from roadmark.inference.engine import (
     BATCH,
@@ -41,10 +46,10 @@ from roadmark.odapi import checkpoints
 from roadmark.odapi.trained_model import TrainedModel
 
 ONNX = "onnx"
-TRITON = "triton"
-FORMATS = ("saved_model", ONNX, OPENVINO, TRITON, TENSORRT)
+FORMATS = ("saved_model", ONNX, OPENVINO, TENSORRT, TFLITE, TRITON)
 _ONNX_FILE = "onnx/model.onnx"
 _OPENVINO_FILE = "openvino/model.xml"
+_TFLITE_FILE = "tflite/model.tflite"
 # By what they are needed for: the engine that runs it, and the file.
 _INT8_FILES = {
     OPENVINO: (OPENVINO, "openvino/model_int8.xml"),
@@ -63,6 +68,8 @@ class Exported:
         folder: Where it is.
         manifest: What it says.
         agreement: How close raw and stock are.
+        sampled: mAP on some of the user's pictures, why it was not measured, or None where there
+            are no records.
         engines: How close other engines come to the raw network in TensorFlow, or why one cannot
             run it, by the engine's name.
         conversion: What converting it took; None where nothing was converted.
@@ -72,6 +79,7 @@ class Exported:
     folder: Path
     manifest: Manifest
     agreement: Agreement
+    sampled: SampledMap | str | None
     engines: Mapping[str, Agreement | str]
     conversion: Conversion | None
     quantised: Mapping[str, Quantised]
@@ -83,6 +91,7 @@ class Exported:
             lines.append(f"conversion: {self.conversion}")
             lines.append(f"for TensorRT (operators and sizes alone): {problems}")
         lines += [f"{engine} against raw on {found}" for engine, found in self.engines.items()]
+        lines.append(str(self.sampled or "mAP was not measured: no records"))
         lines += [f"{name} in int8: {found}" for name, found in self.quantised.items()]
         lines.append(
             f"exported {self.manifest.model} of step {self.manifest.step} to {self.folder}"
@@ -104,10 +113,10 @@ def checked_formats(names: Collection[str], batch_size: int) -> frozenset[str]:
     for name in sorted(formats - set(FORMATS)):
         choices = ", ".join(FORMATS)
         raise UserError("--format", f"found {name!r}", f"choose among {choices}")
-    if batch_size and formats <= {"saved_model"}:
+    if batch_size and formats <= {"saved_model", TFLITE}:
         raise UserError(
             "--batch_size",
-            "found it with saved_model alone, whose batch is always free",
+            f"found it with {' and '.join(sorted(formats))} alone, whose batch is always free",
             "add --format=onnx or openvino",
         )
     return formats
@@ -119,6 +128,7 @@ def export(
     formats: Collection[str] = (),
     batch_size: int = 0,
     int8: Plan | None = None,
+    sample: Selection | None = None,
 ) -> Exported:
     """Exports a trained model; the folder appears whole or not at all.
 
@@ -130,6 +140,8 @@ def export(
             see `tensorrt_build.add`.
         batch_size: The only one that these formats take; 0 for any.
         int8: Adds files in int8 for `openvino` and `tensorrt`, where these are among the formats.
+        sample: Records on whose pictures all are compared too, as `sampled_map.select` gives them;
+            None for rendered scenes alone.
 
     Raises:
         UserError: `out` holds something else than an export, the checkpoint is of another model,
@@ -142,6 +154,7 @@ def export(
     with progress.track("exporting", parts, "parts") as meter, atomic.atomic_folder(out) as folder:
         description = _write(model, folder, meter)
         scenes = [synthetic.render_scene(0, index).image for index in range(_CHECKED_SCENES)]
+        scenes += [] if sample is None else sampled_map.pictures(sample, _CHECKED_SCENES)
         found = agreement.measure(folder, scenes)
         meter.advance(note="compared")
         if not found.holds:
@@ -151,15 +164,17 @@ def export(
         manifest.write(folder, description)
         meter.advance(note="converted")
         stamps = _stamps(formats, batch_size, made)
-        engines = _try_all(folder, description, stamps, scenes)
+        engines, detectors = _try_all(folder, description, stamps, scenes)
         works = [isinstance(one, Agreement) and one.holds for one in engines.values()]
         for stamp, agreed, holds in zip(stamps, engines.values(), works, strict=True):
             if not holds and stamp.path != RAW_FOLDER:
                 raise _disagrees(model, f"{stamp.path} and the raw SavedModel disagree", agreed)
+        sampled = None if sample is None else _sampled(model, folder, sample, detectors)
         listed = (*description.engines, *itertools.compress(stamps, works))
         description = dataclasses.replace(description, engines=listed)
         if TRITON in formats:
-            triton.write(folder / TRITON, folder / _ONNX_FILE, description, batch_size)
+            network, anchors = folder / _ONNX_FILE, _anchors(folder)
+            triton.write(folder / TRITON, network, description, batch_size, anchors)
         manifest.write(folder, description)
         meter.advance(note="tried " + " and ".join(engines))
         quantised = {}
@@ -168,7 +183,7 @@ def export(
             manifest.write(folder, description)
         if int8 is not None:
             meter.advance(note="quantised")
-    return Exported(out, description, found, engines, made, quantised)
+    return Exported(out, description, found, sampled, engines, made, quantised)
 
 
 def _add_int8(
@@ -178,6 +193,7 @@ def _add_int8(
     quantised = quantisation.quantise(folder, folder / path, plan, engine)
     facts = {engine: metadata.version(engine)}
     making = {
+        "calibration": plan.calibration,
         "calibrated_on": f"{quantised.pictures} pictures of {plan.calibration_records}",
         "evaluated_on": f"{quantised.evaluated} pictures of {plan.eval_records}",
         "map_fp32": f"{quantised.map_before:.4f}",
@@ -202,24 +218,60 @@ def _try_all(
     description: Manifest,
     stamps: Sequence[EngineStamp],
     scenes: Sequence[np.ndarray],
-) -> dict[str, Agreement | str]:
-    """How close each engine comes to the raw SavedModel in TensorFlow, or why it cannot run."""
+) -> tuple[dict[str, Agreement | str], dict[str, Detector]]:
+    """How close each engine comes to the raw SavedModel in TensorFlow, or why it cannot run.
+
+    And those that agree, with the reference, which is the first.
+    """
     reference = Detector.load(folder, TENSORFLOW, "cpu", description=description)
     found: dict[str, Agreement | str] = {}
+    agreeing = {TENSORFLOW: reference}
     for stamp in stamps:
         listed = dataclasses.replace(description, engines=(stamp,))
         try:
-            candidate = Detector.load(
-                folder, stamp.engine, "cpu", stamp.precision, description=listed
-            )
-            found[stamp.engine] = agreement.between(reference, candidate, scenes)
+            candidate = _load(folder, listed, stamp)
+            measured = agreement.between(reference, candidate, scenes)
         except UserError as error:
             found[stamp.engine] = error.problem
+            continue
+        found[stamp.engine] = measured
+        if measured.holds:
+            agreeing[stamp.engine] = candidate
+    return found, agreeing
+
+
+def _load(folder: Path, listed: Manifest, stamp: EngineStamp) -> Detector:
+    if stamp.engine != TFLITE:
+        return Detector.load(folder, stamp.engine, "cpu", stamp.precision, description=listed)
+    return Detector(listed, tflite.Interpreter.load(folder, listed), _anchors(folder))
+
+
+def _anchors(folder: Path) -> np.ndarray | None:
+    """Of a one-stage model."""
+    path = folder / ANCHORS_FILE
+    return np.load(path) if path.is_file() else None
+
+
+def _sampled(
+    model: TrainedModel, folder: Path, sample: Selection, detectors: Mapping[str, Detector]
+) -> SampledMap | str:
+    stock = agreement.stock_model(folder)
+
+    def look(images: Sequence[np.ndarray]) -> list[Detections]:
+        return [agreement.stock_detections(stock(one), one.shape[:2]) for one in images]
+
+    detects = {"stock": look} | {name: one.detect for name, one in detectors.items()}
+    try:
+        found = sampled_map.measure(sample, model.label_map, detects)
+    except UserError as error:
+        return f"mAP was not measured: {error}"
+    if not found.holds:
+        raise _disagrees(model, "the stock export and others disagree", str(found))
     return found
 
 
 def _convert(folder: Path, formats: Collection[str], batch_size: int) -> Conversion | None:
-    wanted = [name for name in (ONNX, OPENVINO) if name in formats]
+    wanted = [name for name in (ONNX, OPENVINO, TFLITE) if name in formats]
     if not wanted:
         return None
     for name in wanted:
@@ -228,7 +280,8 @@ def _convert(folder: Path, formats: Collection[str], batch_size: int) -> Convers
         onnx = (folder if ONNX in formats else Path(elsewhere)) / _ONNX_FILE
         onnx.parent.mkdir(exist_ok=True)
         openvino = folder / _OPENVINO_FILE if OPENVINO in formats else None
-        return conversion.convert(folder / RAW_FOLDER, onnx, openvino, batch_size)
+        lite = folder / _TFLITE_FILE if TFLITE in formats else None
+        return conversion.convert(folder / RAW_FOLDER, onnx, openvino, batch_size, lite)
 
 
 def _stamps(
@@ -246,6 +299,9 @@ def _stamps(
         stamps.append(EngineStamp(OPENVINO, _OPENVINO_FILE, "fp32", facts | batch, making))
     else:
         stamps.append(EngineStamp(OPENVINO, RAW_FOLDER, "fp32", facts))
+    if TFLITE in formats:
+        facts = {"tensorflow": _tensorflow_version()}
+        stamps.append(EngineStamp(TFLITE, _TFLITE_FILE, "fp32", facts, making))
     return stamps
 
 
@@ -300,6 +356,10 @@ def _write(model: TrainedModel, folder: Path, meter: progress.Meter) -> Manifest
 
 
 def _tensorflow_stamp() -> EngineStamp:
+    return EngineStamp(TENSORFLOW, RAW_FOLDER, "fp32", {"tensorflow": _tensorflow_version()})
+
+
+def _tensorflow_version() -> str:
     import tensorflow as tf
 
-    return EngineStamp(TENSORFLOW, RAW_FOLDER, "fp32", {"tensorflow": tf.__version__})
+    return tf.__version__

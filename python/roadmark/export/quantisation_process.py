@@ -2,7 +2,7 @@
 
     python -m roadmark.export.quantisation_process FOLDER --engine=NAME --out=FILE
         --calibration_records=GLOB --pictures=N --eval_records=GLOB --eval_subset=N
-        --max_map_drop=POINTS
+        --max_map_drop=POINTS --calibration=NAME
 
 `quantisation` runs this as a child. The last line that it prints is a JSON object with what was
 measured, or with the mistake of the user's that it found.
@@ -14,13 +14,17 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import nncf
 import numpy as np
 import onnx
 import onnxruntime as ort
 import openvino as ov
+from nncf.quantization.range_estimator import (
+    RangeEstimatorParameters,
+    RangeEstimatorParametersSet,
+)
 
 from roadmark import manifest
 from roadmark.data import example
@@ -28,7 +32,8 @@ from roadmark.errors import UserError
 from roadmark.evaluation import records
 from roadmark.evaluation.coco import BOXES
 from roadmark.evaluation.records import Selection
-from roadmark.export import signed_int8
+from roadmark.export import entropy_range, signed_int8
+from roadmark.export.quantisation import CALIBRATIONS, MINMAX, PERCENTILE
 from roadmark.inference import evaluate, fixed_batch
 from roadmark.inference.detector import Detector
 from roadmark.inference.engine import ONNXRUNTIME, OPENVINO, Engine, batch_size, stamp_of
@@ -50,6 +55,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--eval_records", required=True)
     parser.add_argument("--eval_subset", type=int, required=True)
     parser.add_argument("--max_map_drop", type=float, required=True)
+    parser.add_argument("--calibration", choices=CALIBRATIONS, required=True)
     try:
         said = _quantise(parser.parse_args(arguments))
     except UserError as error:
@@ -80,7 +86,11 @@ def _quantise(options: argparse.Namespace) -> dict[str, Any]:
         mean_average_precision,
         max_drop=options.max_map_drop / _POINTS,
         subset_size=len(calibration),
-        **backend.terms,
+        preset=nncf.QuantizationPreset.PERFORMANCE,
+        advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=backend.overflow_fix,
+            activations_range_estimator_params=_ranges(options.calibration),
+        ),
     )
     mean_average_precision(model, None)
     backend.save(model, options.out)
@@ -92,10 +102,19 @@ def _quantise(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _ranges(calibration: str) -> RangeEstimatorParameters:
+    if calibration == MINMAX:
+        return RangeEstimatorParameters()  # That is what nncf does when it is told nothing.
+    if calibration == PERCENTILE:
+        return RangeEstimatorParametersSet.MEAN_QUANTILE
+    entropy_range.replace_squared_error()
+    return RangeEstimatorParametersSet.HISTOGRAM
+
+
 class _OpenVino:
     """OpenVINO's own format."""
 
-    terms: ClassVar[dict[str, Any]] = {}
+    overflow_fix = None
 
     def __init__(self, stamp: EngineStamp) -> None:
         self._stamp = stamp
@@ -115,13 +134,8 @@ class _OpenVino:
 class _OnnxRuntime:
     """ONNX with QuantizeLinear and DequantizeLinear, as TensorRT takes it: signed and symmetric."""
 
-    terms: ClassVar[dict[str, Any]] = {
-        "preset": nncf.QuantizationPreset.PERFORMANCE,
-        # Half the range of weights, against overflows of processors without VNNI.
-        "advanced_quantization_parameters": nncf.AdvancedQuantizationParameters(
-            overflow_fix=nncf.OverflowFix.DISABLE
-        ),
-    }
+    # Half the range of weights, against overflows of processors without VNNI, is lost on a GPU.
+    overflow_fix = nncf.OverflowFix.DISABLE
 
     def __init__(self, stamp: EngineStamp) -> None:
         self._stamp = dataclasses.replace(stamp, precision="int8")

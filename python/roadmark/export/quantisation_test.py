@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from roadmark import manifest
 from roadmark.data import synthetic
 from roadmark.errors import UserError
-from roadmark.export import agreement, quantisation
+from roadmark.export import agreement, int8_cache, quantisation
 from roadmark.export.quantisation import Plan, Quantised
 from roadmark.inference.detector import Detector
 from roadmark.manifest import EngineStamp
@@ -23,6 +24,13 @@ PLAN = Plan(f"{RECORDS}/train-*", 12, f"{RECORDS}/val-*", 12, 10.0)
 def _list(folder, *stamps):
     description = dataclasses.replace(manifest.load(RUN / "export"), engines=stamps)
     manifest.write(folder, description)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Of its own for each test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/roadmark/int8"
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +47,16 @@ def test_int8_has_8_bits_and_finds_the_same(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "export")
     made = copy / "openvino/model_int8.xml"
     found = quantisation.quantise(copy, made, PLAN)
-    assert (found.pictures, found.evaluated) == (12, 12)
+    assert (found.pictures, found.evaluated, found.is_from_cache) == (12, 12, False)
     assert found.map_before > 0.1
     assert found.drop <= PLAN.max_map_drop
     operations = [one.get_type_name() for one in ov.Core().read_model(made).get_ops()]
     assert operations.count("FakeQuantize") > 50
+    again = quantisation.quantise(copy, tmp_path / "again.xml", PLAN)
+    assert again == dataclasses.replace(found, is_from_cache=True)
+    assert [(tmp_path / f"again{suffix}").read_bytes() for suffix in (".xml", ".bin")] == [
+        made.with_suffix(suffix).read_bytes() for suffix in (".xml", ".bin")
+    ]
     _list(
         copy,
         EngineStamp("openvino", "openvino/model.xml", "fp32", {}),
@@ -58,6 +71,87 @@ def test_int8_has_8_bits_and_finds_the_same(folder, tmp_path):
     compared = agreement.between(exact, fast, scenes)
     assert compared.boxes >= 10
     assert compared.unmatched <= compared.boxes / 3
+
+
+@pytest.mark.parametrize("calibration", ["percentile", "entropy"])
+def test_ranges_by_percentile_and_entropy_cut_off_what_lies_far_away(folder, tmp_path, calibration):
+    plan = dataclasses.replace(PLAN, calibration=calibration, pictures=4, eval_subset=6)
+    usual = dataclasses.replace(plan, calibration="minmax")
+    widths = []
+    for name, how in (("usual", usual), ("cut", plan)):
+        found = quantisation.quantise(folder, tmp_path / f"{name}.xml", how)
+        assert found.map_before > 0.1
+        assert found.drop <= how.max_map_drop
+        widths.append(_activation_widths(tmp_path / f"{name}.xml"))
+    narrower = np.array(widths[1]) / np.array(widths[0])
+    assert np.median(narrower) < 0.98
+    assert narrower.max() < 1.6
+
+
+def _activation_widths(path):
+    """Of each activation's range, in the order of the network."""
+    quantisers = [
+        one
+        for one in ov.Core().read_model(path).get_ordered_ops()
+        if one.get_type_name() == "FakeQuantize"
+        and one.input_value(0).get_node().get_type_name() != "Convert"
+    ]
+    ends = [[one.input_value(i).get_node().data.max() for i in (1, 2)] for one in quantisers]
+    return [float(high - low) for low, high in ends]
+
+
+@pytest.fixture(scope="module")
+def changed_model(folder, tmp_path_factory):
+    """The same network with other anchors."""
+    copy = shutil.copytree(folder, tmp_path_factory.mktemp("changed") / "export")
+    np.save(copy / "anchors.npy", np.load(copy / "anchors.npy") + np.float32(0.01))
+    manifest.write(copy, manifest.load(folder))
+    return copy
+
+
+def test_the_key_is_of_the_network_the_records_and_the_plan(folder, changed_model, tmp_path):
+    def key(model=folder, engine="openvino", **changes):
+        plan = dataclasses.replace(PLAN, **changes)
+        return int8_cache.key(quantisation._facts(model, plan, engine))
+
+    for number, path in enumerate(sorted(RECORDS.glob("train-*"))):
+        shutil.copyfile(path, tmp_path / f"moved-{number}")
+    assert key(calibration_records=f"{tmp_path}/moved-*") == key()
+    others = [
+        key(changed_model),
+        key(calibration_records=PLAN.eval_records),
+        key(eval_records=PLAN.calibration_records),
+        key(pictures=11),
+        key(eval_subset=11),
+        key(max_map_drop=9.0),
+        key(calibration="entropy"),
+    ]
+    assert len({key(), *others}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("file", ["network.bin", "result.json"])
+def test_what_is_kept_is_taken_only_when_it_is_whole(cache, tmp_path, file):
+    out = tmp_path / "made.xml"
+    for suffix in (".xml", ".bin"):
+        out.with_suffix(suffix).write_text(f"of {suffix}")
+    int8_cache.keep("key", out, {"pictures": 3})
+    assert int8_cache.take("key", tmp_path / "taken.xml") == {"pictures": 3}
+    assert (tmp_path / "taken.bin").read_text() == "of .bin"
+    assert int8_cache.take("other", tmp_path / "none.xml") is None
+    (cache / "key" / file).write_text("[")
+    assert int8_cache.take("key", tmp_path / "none.xml") is None
+    assert not (tmp_path / "none.xml").exists()
+
+
+def test_the_oldest_networks_go(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(int8_cache, "_KEPT", 2)
+    out = tmp_path / "made.onnx"
+    out.write_text("a network")
+    for number in range(3):
+        int8_cache.keep(f"key{number}", out, {})
+        os.utime(cache / f"key{number}", (number, number))
+    int8_cache.keep("key3", out, {})
+    assert sorted(path.name for path in cache.iterdir()) == ["key2", "key3"]
 
 
 def _alike(image):

@@ -9,14 +9,15 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from roadmark import manifest
 from roadmark.errors import UserError
-from roadmark.export import agreement, half_precision, tensorrt_check
+from roadmark.export import agreement, efficient_nms, half_precision, tensorrt_check, triton
 from roadmark.export.agreement import Agreement
-from roadmark.inference import tensorrt_process, tensorrt_stamp
-from roadmark.inference.detector import Detector
+from roadmark.inference import engine_nms, tensorrt_process, tensorrt_stamp
+from roadmark.inference.detector import ANCHORS_FILE, Detector
 from roadmark.inference.engine import BATCH, ONNXRUNTIME, TENSORRT, batch_size, stamp_of
 from roadmark.inference.tensorrt_stamp import (
     BATCH_MAX,
@@ -50,6 +51,8 @@ class Plan:
         python: The interpreter that has TensorRT; None for this one.
         version_compatible: Whether later versions of TensorRT may run it.
         hardware_compatible: Whether other GPUs from Ampere on may run it.
+        nms_in_engine: Whether TensorRT's plugin EfficientNMS_TRT decodes and suppresses boxes
+            inside the engine, and not Roadmark's kernels behind it.
     """
 
     precision: str
@@ -57,6 +60,7 @@ class Plan:
     python: str | None = None
     version_compatible: bool = False
     hardware_compatible: bool = False
+    nms_in_engine: bool = False
 
 
 def plan(
@@ -65,6 +69,7 @@ def plan(
     max_batch: int,
     python: str | None,
     portable: Collection[str],
+    nms_in_engine: bool = False,
 ) -> Plan | None:
     """What to build, on a machine that can.
 
@@ -74,15 +79,19 @@ def plan(
         max_batch: See `Plan`.
         python: See `Plan`.
         portable: `version` and `hardware`, see `Plan`.
+        nms_in_engine: See `Plan`.
 
     Raises:
-        UserError: There is no such precision, no driver that works, or no TensorRT.
+        UserError: There is no such precision, no driver that works, or no TensorRT; or the choices
+            do not agree.
     """
     if TENSORRT not in formats:
         if precision in (half_precision.FP16, half_precision.BF16):
             raise UserError(
                 "--precision", f"found {precision}, which tensorrt alone has", "add its --format"
             )
+        if nms_in_engine:
+            raise UserError("--nms_in_engine", "found it without tensorrt", "add its --format")
         return None
     if precision not in PRECISIONS:
         choices = ", ".join(PRECISIONS)
@@ -91,16 +100,31 @@ def plan(
             f"found {precision}, tensorrt is built in {choices}",
             "choose among these",
         )
+    if nms_in_engine and triton.TRITON in formats:
+        raise UserError(
+            "--nms_in_engine",
+            "found it with triton, whose ensemble suppresses boxes itself",
+            "leave one of them out",
+        )
+    if nms_in_engine and "version" in portable:
+        raise UserError(
+            "--nms_in_engine",
+            "found it with --portable=version, whose engines bring no plugins",
+            "leave one of them out",
+        )
     here = tensorrt_stamp.probe(python)
     try:
         tensorrt_process.flags_of(here.tensorrt, precision)
     except tensorrt_process.MistakeError as error:
         raise UserError("--precision", *error.args) from None
-    return Plan(precision, max_batch, python, "version" in portable, "hardware" in portable)
+    portability = ("version" in portable, "hardware" in portable)
+    return Plan(precision, max_batch, python, *portability, nms_in_engine)
 
 
 def add(folder: Path, plan: Plan) -> tuple[Manifest, Agreement | None]:
     """Builds an engine from a folder's ONNX, checks it, and lists it in the manifest.
+
+    Where the folder has a model repository for Triton, the engine becomes its network.
 
     Args:
         folder: As `roadmark.export` writes it, with ONNX.
@@ -117,13 +141,18 @@ def add(folder: Path, plan: Plan) -> tuple[Manifest, Agreement | None]:
     description = manifest.load(folder)
     stamp = stamp_of(description, ONNXRUNTIME, _source_precision(plan.precision))
     refuse_unsupported(folder / stamp.path)
+    if plan.nms_in_engine:
+        efficient_nms.refuse_unsupported(description.postprocess)
     here = tensorrt_stamp.probe(plan.python)
     fixed = batch_size(stamp)
     largest = fixed or plan.max_batch
     path = Path("tensorrt") / f"model_{plan.precision}.engine"
     with tempfile.TemporaryDirectory(dir=folder.parent) as elsewhere:
         built = Path(elsewhere, path.name)
-        said = _build(folder / stamp.path, built, plan, (fixed or 1, largest), here)
+        typed = built.with_suffix(".onnx")
+        onnx.save(_network(folder, stamp, description, plan), typed)
+        where = folder / stamp.path
+        said = _build(where, typed, built, plan, (fixed or 1, largest), here)
         facts = {
             **dataclasses.asdict(here),
             BATCH_MIN: str(fixed or 1),
@@ -134,6 +163,7 @@ def add(folder: Path, plan: Plan) -> tuple[Manifest, Agreement | None]:
             VERSION_COMPATIBLE: YES if plan.version_compatible else "no",
             HARDWARE_COMPATIBLE: YES if plan.hardware_compatible else "no",
             **({BATCH: str(fixed)} if fixed else {}),
+            **({engine_nms.NMS: engine_nms.PLUGIN} if plan.nms_in_engine else {}),
         }
         made = EngineStamp(
             TENSORRT,
@@ -147,6 +177,9 @@ def add(folder: Path, plan: Plan) -> tuple[Manifest, Agreement | None]:
             found = _check(folder, description, dataclasses.replace(made, path=str(built)))
         (folder / path.parent).mkdir(exist_ok=True)
         os.replace(built, folder / path)
+    if not plan.nms_in_engine and (folder / triton.TRITON).is_dir():
+        repository = folder / triton.TRITON
+        triton.write_plan(repository, folder / path, description, fixed or 0, largest)
     others = [one for one in description.engines if one.path != made.path]
     description = dataclasses.replace(description, engines=(*others, made))
     manifest.write(folder, description)
@@ -181,14 +214,22 @@ def timing_cache(here: Here) -> Path:
     return base / "roadmark/tensorrt" / f"{name}.timing"
 
 
-def _build(
-    source: Path, target: Path, plan: Plan, batches: tuple[int, int], here: Here
-) -> dict[str, str]:
-    typed = target.with_suffix(".onnx")
-    model = onnx.load(source)
+def _network(
+    folder: Path, stamp: EngineStamp, description: Manifest, plan: Plan
+) -> onnx.ModelProto:
+    """The ONNX that TensorRT is given: in the engine's precision, with what is to be inside it."""
+    model = onnx.load(folder / stamp.path)
     if plan.precision in (half_precision.FP16, half_precision.BF16):
         model = half_precision.convert(model, plan.precision)
-    onnx.save(model, typed)
+    if plan.nms_in_engine:
+        anchors = np.load(folder / ANCHORS_FILE)
+        model = efficient_nms.append(model, anchors, description.postprocess)
+    return model
+
+
+def _build(
+    where: Path, typed: Path, target: Path, plan: Plan, batches: tuple[int, int], here: Here
+) -> dict[str, str]:
     cache = timing_cache(here)
     cache.parent.mkdir(parents=True, exist_ok=True)
     smallest, largest = batches
@@ -197,7 +238,8 @@ def _build(
     arguments += [f"--timing_cache={cache}"]
     arguments += ["--version_compatible"] * plan.version_compatible
     arguments += ["--hardware_compatible"] * plan.hardware_compatible
-    return tensorrt_stamp.run_process(arguments, source, "no engine can be built", plan.python)
+    arguments += [f"--plugin={engine_nms.PLUGIN}"] * plan.nms_in_engine
+    return tensorrt_stamp.run_process(arguments, where, "no engine can be built", plan.python)
 
 
 def _check(folder: Path, description: Manifest, stamp: EngineStamp) -> Agreement:
@@ -209,11 +251,14 @@ def _check(folder: Path, description: Manifest, stamp: EngineStamp) -> Agreement
     precision = _source_precision(stamp.precision)
     reference = Detector.load(folder, ONNXRUNTIME, "cpu", precision, description=listed)
     candidate = Detector.load(folder, TENSORRT, "gpu", stamp.precision, description=listed)
-    is_exact = stamp.precision == "fp32"
-    compare = agreement.between if is_exact else agreement.between_networks
+    # Behind NMS there are no anchors left to compare.
+    has_anchors = stamp.precision != "fp32" and not engine_nms.is_in(stamp)
+    compare = agreement.between_networks if has_anchors else agreement.between
     found = compare(reference, candidate, scenes)
     score, corner = BOUNDS[stamp.precision]
-    if found.unmatched or found.score > score or found.corner > corner:
+    # In halves NMS may take the other of two boxes that score alike.
+    may_differ = 0 if stamp.precision == "fp32" else found.boxes // 10
+    if found.unmatched > may_differ or found.score > score or found.corner > corner:
         raise UserError(
             folder,
             f"the engine in {stamp.precision} and its ONNX disagree ({found}; allowed here are "

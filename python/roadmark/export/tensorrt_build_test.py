@@ -62,7 +62,8 @@ def test_an_export_without_onnx_is_refused_with_what_to_do():
         tensorrt_build.add(_EXPORT, Plan("fp16"))
 
 
-def test_an_altered_engine_is_not_loaded(folder):
+@pytest.mark.parametrize("content", [b"an enginf", b"an eng"], ids=["altered", "truncated"])
+def test_an_altered_engine_is_not_loaded(folder, content):
     (folder / "tensorrt").mkdir()
     path = folder / "tensorrt/model_fp16.engine"
     path.write_bytes(b"an engine")
@@ -70,7 +71,7 @@ def test_an_altered_engine_is_not_loaded(folder):
     stamp = EngineStamp("tensorrt", "tensorrt/model_fp16.engine", "fp16", {})
     manifest.write(folder, dataclasses.replace(description, engines=(stamp,)))
     manifest.load(folder)
-    path.write_bytes(b"an enginf")
+    path.write_bytes(content)
     with pytest.raises(UserError, match=r"model_fp16\.engine: altered: found SHA-256"):
         manifest.load(folder)
 
@@ -87,6 +88,20 @@ def test_an_altered_engine_is_not_loaded(folder):
 def test_what_cannot_be_built_is_refused_before_anything_is_exported(formats, precision, says):
     with pytest.raises(UserError, match=f"^{says}"):
         tensorrt_build.plan(formats, precision, 8, None, ())
+
+
+@pytest.mark.parametrize(
+    ("formats", "portable", "says"),
+    [
+        (("onnx",), (), "found it without tensorrt; add its --format"),
+        (("tensorrt", "triton"), (), "found it with triton, whose ensemble suppresses boxes"),
+        (("tensorrt",), ("version",), "found it with --portable=version, whose engines bring no"),
+    ],
+    ids=["no format", "in an ensemble", "an engine with its own runtime"],
+)
+def test_nms_in_an_engine_that_cannot_have_it_is_refused(formats, portable, says):
+    with pytest.raises(UserError, match=f"^--nms_in_engine: {says}"):
+        tensorrt_build.plan(formats, "fp32", 8, None, portable, nms_in_engine=True)
 
 
 def test_nothing_is_built_that_nobody_asked_for():

@@ -10,7 +10,7 @@ import numpy as np
 from roadmark import manifest
 from roadmark.detections import Detections
 from roadmark.inference import engine as engines
-from roadmark.inference import fixed_batch
+from roadmark.inference import engine_nms, fixed_batch
 from roadmark.manifest import ONE_STAGE, Manifest
 from roadmark.ops.postprocess import postprocess
 from roadmark.ops.preprocess import YuvPicture, preprocess, resized_size
@@ -155,6 +155,8 @@ class Detector:
         score_threshold: float = 0.0,
     ) -> list[Detections]:
         """Post-processes raw outputs of a batch; see `detect`."""
+        if self.engine.has_nms:
+            return engine_nms.detections(outputs, self.manifest.input, batch.sizes, score_threshold)
         return postprocess(
             outputs,
             self.anchors,

@@ -4,9 +4,10 @@
 """
 
 import abc
+import contextlib
 import dataclasses
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,6 +81,8 @@ class Engine(abc.ABC):
         device: Where inputs are taken and outputs are left, as in `DEVICES`.
         precision: As in `PRECISIONS`.
         batch_size: The only one that the network takes; None for any.
+        has_nms: Whether it decodes and suppresses boxes itself; its outputs are then those of
+            `engine_nms` and not the manifest's.
         why: What `auto` has chosen, and why; empty where nothing was left to choose.
         spent: Of the batch that `result` gave last; None before the first.
     """
@@ -88,6 +91,7 @@ class Engine(abc.ABC):
     device: str
     precision: str
     batch_size: int | None = None
+    has_nms: bool = False
     why: str = ""
     spent: Spent | None = None
 
@@ -131,6 +135,8 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def result(self, handle: Any) -> Mapping[str, Buffer]:
         """Waits for a batch and returns its outputs, by the names in the manifest's `outputs`.
+
+        (With `has_nms`, by those in `engine_nms`.)
 
         Every handle must be given to `result` once; handles may be waited for in any order.
         """
@@ -199,6 +205,33 @@ def batch_size(stamp: EngineStamp) -> int | None:
     """The batch size that an engine's file is made for; None for any."""
     size = stamp.built_for.get(BATCH)
     return None if size is None else int(size)
+
+
+@contextlib.contextmanager
+def loading(
+    engine: str, path: str | Path, cure: str, kind: type[Exception] = Exception
+) -> Iterator[None]:
+    """Says in one line why a runtime cannot load a file of an export.
+
+    Args:
+        engine: The runtime.
+        path: The file.
+        cure: What the user can do about it.
+        kind: What it raises.
+
+    Raises:
+        UserError: In its place.
+    """
+    try:
+        yield
+    except kind as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(path, f"{engine} cannot run it: {lines[-1]}", cure) from None
+
+
+def on_host(buffer: Buffer) -> np.ndarray:
+    """A buffer in the host's memory as an array, without a copy."""
+    return buffer if isinstance(buffer, np.ndarray) else np.from_dlpack(buffer)
 
 
 def _load_fastest(

@@ -17,6 +17,8 @@ from roadmark.inference.engine import (
     Engine,
     Spent,
     batch_size,
+    loading,
+    on_host,
     stamp_of,
 )
 from roadmark.manifest import EngineStamp, Manifest
@@ -59,15 +61,9 @@ class OnnxRuntimeEngine(Engine):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = Path(folder) / stamp.path
         providers = [_CUDA, _CPU] if device == "gpu" else [_CPU]
-        try:
+        cure = "export the model again with --format=onnx, or use another --engine"
+        with loading(ONNXRUNTIME, path, cure):  # Its errors have no base class of their own.
             session = ort.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:  # ONNX Runtime's have no base class of their own.
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(
-                path,
-                f"onnxruntime cannot run it: {reason}",
-                "export the model again with --format=onnx, or use another --engine",
-            ) from None
         if device == "gpu" and _CUDA not in session.get_providers():
             raise _no_cuda()
         return cls(session, stamp, device)
@@ -83,18 +79,13 @@ class OnnxRuntimeEngine(Engine):
         return outputs
 
     def _run(self, inputs: dict[str, Buffer], submitted: float) -> tuple[dict[str, Buffer], Spent]:
-        arrays = {name: _array(buffer) for name, buffer in inputs.items()}
+        arrays = {name: np.ascontiguousarray(on_host(buffer)) for name, buffer in inputs.items()}
         begin = time.perf_counter()
         outputs = self._session.run(self._outputs, arrays)
         end = time.perf_counter()
         # Its outputs are the caller's at once.
         spent = Spent(1e3 * (begin - submitted), 1e3 * (end - begin), 0.0)
         return dict(zip(self._outputs, outputs, strict=True)), spent
-
-
-def _array(buffer: Buffer) -> np.ndarray:
-    array = buffer if isinstance(buffer, np.ndarray) else np.from_dlpack(buffer)
-    return np.ascontiguousarray(array)
 
 
 def _choose_device(device: str) -> str:

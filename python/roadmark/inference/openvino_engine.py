@@ -21,6 +21,8 @@ from roadmark.inference.engine import (
     Engine,
     Spent,
     batch_size,
+    loading,
+    on_host,
     stamp_of,
 )
 from roadmark.manifest import EngineStamp, Manifest
@@ -64,18 +66,13 @@ class OpenVinoEngine(Engine):
             options["INFERENCE_NUM_THREADS"] = threads
         stamp = _stamp(description, precision)
         path = Path(folder) / (stamp.path if stamp else RAW_FOLDER)
-        try:
+        with loading(OPENVINO, path, "use --engine=tensorflow", RuntimeError):
             model = compiled_models.load(
                 core,
                 Path(folder),
                 options,
                 lambda: core.compile_model(core.read_model(path), "CPU", options),
             )
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(
-                path, f"openvino cannot run it: {reason}", "use --engine=tensorflow"
-            ) from None
         loaded = cls(model, precision, batch_size(stamp) if stamp else None)
         loaded.why = why
         return loaded
@@ -86,7 +83,7 @@ class OpenVinoEngine(Engine):
         begin = time.perf_counter()
         # OpenVINO takes no read-only memory, though it only reads.
         arrays = {
-            name: np.require(_array(buffer), requirements="CW") for name, buffer in inputs.items()
+            name: np.require(on_host(buffer), requirements="CW") for name, buffer in inputs.items()
         }
         request = self._idle.pop() if self._idle else self._model.create_infer_request()
         for name, array in arrays.items():
@@ -147,10 +144,6 @@ def _stamp(description: Manifest, precision: str) -> EngineStamp | None:
         return stamp_of(description, OPENVINO, precision)
     listed = [one for one in description.engines if one.engine == OPENVINO]
     return next((one for one in listed if one.precision == "fp32"), None)
-
-
-def _array(buffer: Buffer) -> np.ndarray:
-    return buffer if isinstance(buffer, np.ndarray) else np.from_dlpack(buffer)
 
 
 def _choose(core: ov.Core, description: Manifest, precision: str) -> tuple[str, str]:

@@ -5,14 +5,14 @@ docs/tensorrt.md says what is known.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from roadmark.errors import UserError
-from roadmark.inference import tensorrt_stamp
+from roadmark.inference import engine_nms, tensorrt_stamp
 from roadmark.inference.cuda_runtime import Cuda, DeviceArray
 from roadmark.inference.engine import (
     AUTO,
@@ -22,10 +22,11 @@ from roadmark.inference.engine import (
     Engine,
     Spent,
     batch_size,
+    on_host,
     stamp_of,
 )
 from roadmark.inference.tensorrt_stamp import BATCH_MAX, BATCH_MIN, VERSION_COMPATIBLE, YES
-from roadmark.manifest import EngineStamp, Manifest
+from roadmark.manifest import TRUSTED, EngineStamp, Manifest
 
 # Below this everything runs on the bindings that TensorRT 10 has done away with.
 _FIRST_MAJOR = 10
@@ -49,13 +50,18 @@ class Network:
             )
         self.inputs: dict[str, DeviceArray] = {}
         self.outputs: dict[str, DeviceArray] = {}
-        names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
+        names = _tensors(engine)
         is_input = {name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
         # Sizes of outputs are known when those of all inputs are.
         for name in sorted(names, key=lambda one: not is_input[one]):
             if is_input[name]:
                 shape = (batch, *tuple(engine.get_tensor_shape(name))[1:])
-                self._context.set_input_shape(name, shape)
+                if not self._context.set_input_shape(name, shape):
+                    raise UserError(
+                        "--batch_size",
+                        f"found {shape} for {name}, which the engine was not built for",
+                        "use another, or build it again with --max_batch",
+                    )
             shape = tuple(self._context.get_tensor_shape(name))
             array = cuda.array(shape, trt.nptype(engine.get_tensor_dtype(name)))
             (self.inputs if is_input[name] else self.outputs)[name] = array
@@ -91,6 +97,7 @@ class TensorRtEngine(Engine):
         self._idle: dict[int, list[_Slot]] = {}
         self.precision = stamp.precision
         self.batch_size = batch_size(stamp)
+        self.has_nms = engine_nms.NUM_DETECTIONS in _tensors(engine)
 
     @classmethod
     def load(
@@ -103,7 +110,8 @@ class TensorRtEngine(Engine):
     ) -> "TensorRtEngine":
         """See `Engine.load`; `auto` and `exported` take the first engine in the manifest.
 
-        The engine is code: it is loaded only through a manifest, which has its checksum.
+        The engine is code: it is loaded only through a manifest, which has its checksum or was told
+        to trust it.
         """
         del threads
         if device == "cpu":
@@ -115,12 +123,17 @@ class TensorRtEngine(Engine):
             f"bazel run //python:export -- --engines_of={folder} --format=tensorrt "
             f"--precision={stamp.precision}"
         )
-        tensorrt_stamp.refuse_mismatch(path, stamp, description, here, rebuild)
+        is_trusted = TRUSTED in stamp.built_for
+        if not is_trusted:
+            tensorrt_stamp.refuse_mismatch(path, stamp, description, here, rebuild)
         if int(here.tensorrt.split(".")[0]) < _FIRST_MAJOR:
             raise UserError(
                 path, f"TensorRT {here.tensorrt} builds it, but does not run here", "use 10 or 11"
             )
-        return cls(_deserialised(path, stamp, rebuild), stamp)
+        engine = _deserialised(path, stamp, rebuild)
+        if is_trusted:
+            refuse_another_network(path, _tensors(engine), description)
+        return cls(engine, stamp)
 
     def network(self, batch: int) -> Network:
         """A context with memory of its own, for who does the rest on the GPU too."""
@@ -132,7 +145,7 @@ class TensorRtEngine(Engine):
     def submit(self, inputs: Mapping[str, Buffer], stream: Any = None) -> _Slot:
         """See `Engine.submit`; takes arrays of the host, and copies them at once."""
         del stream
-        arrays = {name: np.asarray(buffer) for name, buffer in inputs.items()}
+        arrays = {name: on_host(buffer) for name, buffer in inputs.items()}
         batch = len(next(iter(arrays.values())))
         idle = self._idle.setdefault(batch, [])
         slot = idle.pop() if idle else self._new_slot(batch)
@@ -183,6 +196,8 @@ class TensorRtEngine(Engine):
 
 def require_batch(count: int, stamp: EngineStamp) -> None:
     """Raises UserError for a batch that an engine was not built for."""
+    if TRUSTED in stamp.built_for:
+        return  # TensorRT itself knows.
     least, most = int(stamp.built_for[BATCH_MIN]), int(stamp.built_for[BATCH_MAX])
     if not least <= count <= most:
         raise UserError(
@@ -190,6 +205,27 @@ def require_batch(count: int, stamp: EngineStamp) -> None:
             f"found a batch of {count}, the engine was built for {least} to {most}",
             f"use smaller batches, or build it again with --max_batch={count}",
         )
+
+
+def refuse_another_network(path: Path, tensors: Collection[str], description: Manifest) -> None:
+    """Raises UserError for a trusted engine whose inputs or outputs are not the model's.
+
+    Args:
+        path: The engine.
+        tensors: Names of its inputs and outputs.
+        description: The model's manifest.
+    """
+    spec = description.input
+    inputs = {spec.name, spec.true_shapes_name} - {""}
+    raw = {one.name for one in description.outputs}
+    if set(tensors) - inputs not in (raw, set(engine_nms.OUTPUTS)) or not inputs <= set(tensors):
+        expected = ", ".join(sorted(inputs | raw))
+        problem = f"found inputs and outputs {', '.join(sorted(tensors))}, expected {expected}"
+        raise UserError(path, problem, "build the engine from the model's own ONNX")
+
+
+def _tensors(engine: Any) -> list[str]:
+    return [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
 
 
 def _stamp(description: Manifest, precision: str) -> EngineStamp:
@@ -202,10 +238,13 @@ def _stamp(description: Manifest, precision: str) -> EngineStamp:
 def _deserialised(path: Path, stamp: EngineStamp, rebuild: str) -> Any:
     import tensorrt as trt
 
-    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    log = trt.Logger(trt.Logger.ERROR)
+    runtime = trt.Runtime(log)
     if stamp.built_for.get(VERSION_COMPATIBLE) == YES:
         # Such an engine brings its own runtime, as code; its checksum was in the manifest.
         runtime.engine_host_code_allowed = True
+    if engine_nms.is_in(stamp) or TRUSTED in stamp.built_for:
+        trt.init_libnvinfer_plugins(log, "")
     engine = runtime.deserialize_cuda_engine(path.read_bytes())
     if engine is None:
         raise UserError(path, "TensorRT cannot load it", f"build it here with: {rebuild}")

@@ -53,6 +53,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     build.add_argument("--timing_cache", required=True)
     build.add_argument("--version_compatible", action="store_true")
     build.add_argument("--hardware_compatible", action="store_true")
+    build.add_argument("--plugin")
     return parser.parse_args(arguments)
 
 
@@ -114,6 +115,8 @@ def build(options: argparse.Namespace) -> dict[str, Any]:
     trt = _tensorrt()
     log = _log_of(trt)
     network_flags, builder_flags = flags_of(trt.__version__, options.precision)
+    if options.plugin:
+        require_plugin(trt, log, options.plugin)
     builder = trt.Builder(log)
     flags = sum(
         1 << int(getattr(trt.NetworkDefinitionCreationFlag, name)) for name in network_flags
@@ -140,6 +143,19 @@ def build(options: argparse.Namespace) -> dict[str, Any]:
     _write(options.timing_cache, config.get_timing_cache().serialize())
     _write(options.engine, plan)
     return dict(probe(), peak_bytes=_peak_bytes())
+
+
+def require_plugin(trt: Any, log: Any, name: str) -> None:
+    """Loads TensorRT's own plugins; MistakeError where the one that is needed is not among them."""
+    trt.init_libnvinfer_plugins(log, "")
+    registry = trt.get_plugin_registry()
+    # Up to 10 and from 10 on.
+    creators = getattr(registry, "all_creators", None) or registry.plugin_creator_list
+    if name not in {one.name for one in creators}:
+        raise MistakeError(
+            f"TensorRT {trt.__version__} has no plugin {name}",
+            "leave --nms_in_engine out: boxes are then suppressed by Roadmark's own kernels",
+        )
 
 
 def _log_of(trt: Any) -> Any:

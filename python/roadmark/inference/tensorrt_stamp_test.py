@@ -10,9 +10,15 @@ from types import SimpleNamespace
 import pytest
 
 from roadmark.errors import UserError
-from roadmark.inference import engine, tensorrt_engine, tensorrt_process, tensorrt_stamp
+from roadmark.inference import (
+    engine,
+    engine_nms,
+    tensorrt_engine,
+    tensorrt_process,
+    tensorrt_stamp,
+)
 from roadmark.inference.tensorrt_stamp import Here
-from roadmark.manifest import EngineStamp
+from roadmark.manifest import TRUSTED, EngineStamp
 
 _HERE = Here("10.16.1.11", "NVIDIA H200", "9.0")
 _MODEL = SimpleNamespace(weights_sha256="aa", config_sha256="bb", engines=())
@@ -95,6 +101,22 @@ def test_bf16_is_refused_where_the_builder_has_it_not():
         tensorrt_process.flags_of("8.6.1", "bf16")
 
 
+@pytest.mark.parametrize("attribute", ["plugin_creator_list", "all_creators"])
+def test_a_plugin_is_looked_for_where_this_version_keeps_them(attribute):
+    def trt(*names):
+        creators = [SimpleNamespace(name=name) for name in names]
+        registry = SimpleNamespace(**{attribute: creators})
+        return SimpleNamespace(
+            __version__="10.16.1.11",
+            init_libnvinfer_plugins=lambda log, space: True,
+            get_plugin_registry=lambda: registry,
+        )
+
+    tensorrt_process.require_plugin(trt("Proposal", engine_nms.PLUGIN), None, engine_nms.PLUGIN)
+    with pytest.raises(tensorrt_process.MistakeError, match=r"10\.16\.1\.11 has no plugin Effic"):
+        tensorrt_process.require_plugin(trt("Proposal"), None, engine_nms.PLUGIN)
+
+
 def test_the_process_is_python_3_8():
     ast.parse(tensorrt_stamp.PROCESS.read_text(), feature_version=(3, 8))
 
@@ -121,6 +143,56 @@ def test_a_library_that_ends_the_process_leaves_this_one_alive(tmp_path):
         tensorrt_stamp.run_process(["build"], "m.onnx", "no engine can be built", python)
 
 
+# TensorRT's classes as far as a build gets that fails; its library is not to be had here.
+_FAILING_LIBRARY = """
+__version__ = "10.16.1.11"
+class ILogger:
+    class Severity:
+        ERROR, INTERNAL_ERROR = range(2)
+    def __init__(self): pass
+class NetworkDefinitionCreationFlag: STRONGLY_TYPED = 1
+class BuilderFlag: TF32 = 0
+class Any:
+    num_inputs = 0
+    def __init__(self, *a): self.log = a[-1] if a else None
+    def __getattr__(self, name): return lambda *a: Any()
+class OnnxParser(Any):
+    num_errors = 1
+    def parse_from_file(self, path): return "unreadable" not in path
+    def get_error(self, number): return self
+    def desc(self): return "no importer for Magic\\nmore"
+class Builder(Any):
+    def create_network(self, flags): return Any()
+    def build_serialized_network(self, network, config):
+        self.log.log(ILogger.Severity.ERROR, "Requested amount of GPU memory (1 bytes) is too much")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("m.onnx", r"builds no engine: Requested amount of GPU memory .*; free device memory, or"),
+        ("unreadable.onnx", r"TensorRT cannot read it: no importer for Magic; leave --format=tens"),
+    ],
+    ids=["out of device memory", "an operator that its parser has not"],
+)
+def test_a_build_that_fails_is_one_line_and_leaves_no_engine(tmp_path, monkeypatch, name, says):
+    (tmp_path / "tensorrt.py").write_text(_FAILING_LIBRARY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = ["build", name, str(tmp_path / "m.engine"), "--precision=fp16", "--min_batch=1"]
+    arguments += ["--opt_batch=1", "--max_batch=1", f"--timing_cache={tmp_path}/cache"]
+    with pytest.raises(UserError, match=says) as caught:
+        tensorrt_stamp.run_process(arguments, name, "no engine can be built", None)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tensorrt.py"]
+
+
+def test_too_little_device_memory_for_a_loaded_engine_is_one_line():
+    loaded = SimpleNamespace(create_execution_context=lambda: None)
+    with pytest.raises(UserError, match="--device: found too little memory on the GPU for the"):
+        tensorrt_engine.Network(None, loaded, None, 1)
+
+
 def test_an_interpreter_that_is_not_there():
     with pytest.raises(UserError, match="--tensorrt_python: nowhere/python cannot be run"):
         tensorrt_stamp.run_process(["probe"], "tensorrt", "cannot be used", "nowhere/python")
@@ -139,6 +211,40 @@ def test_a_batch_beyond_the_profile_is_refused(batch, fits):
         return
     with pytest.raises(UserError, match=f"found a batch of {batch}, the engine was built for 1 to"):
         tensorrt_engine.require_batch(batch, _stamp())
+
+
+def test_the_batches_of_a_trusted_engine_are_for_tensorrt_to_know():
+    stamp = EngineStamp("tensorrt", "tensorrt/model_fp16.engine", "fp16", {TRUSTED: "yes"})
+    tensorrt_engine.require_batch(99, stamp)
+
+
+_RAW = ("box_encodings", "class_logits")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "is_refused"),
+    [
+        (("image", *_RAW), False),
+        (("image", *engine_nms.OUTPUTS), False),
+        (_RAW, True),
+        (("image", "boxes"), True),
+        (("input", *_RAW), True),
+        (("image", "mask", *_RAW), True),
+    ],
+    ids=["raw", "with NMS inside", "no input", "other outputs", "another input", "one more"],
+)
+def test_a_trusted_engine_of_another_network_is_refused(tensors, is_refused):
+    model = SimpleNamespace(
+        input=SimpleNamespace(name="image", true_shapes_name=""),
+        outputs=[SimpleNamespace(name=name) for name in _RAW],
+    )
+    if not is_refused:
+        tensorrt_engine.refuse_another_network(Path("e"), tensors, model)
+        return
+    with pytest.raises(
+        UserError, match=r"e: found inputs and outputs .*, expected box_encodings, "
+    ):
+        tensorrt_engine.refuse_another_network(Path("e"), tensors, model)
 
 
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")

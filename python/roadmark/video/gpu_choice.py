@@ -125,6 +125,7 @@ def _of_model(model: object) -> _Reasons:
             model.engine.name != TENSORRT,
             f"{model.engine.name} takes its inputs from host memory; --engine=tensorrt does not",
         ),
+        (model.engine.has_nms, "the engine was built with --nms_in_engine"),
         (
             not is_one_stage or bool(spec.input.true_shapes_name),
             "the model has two stages or masks",

@@ -34,6 +34,11 @@ class _Parts(Detector):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._spent: dict[str, float] = {}
+        self.enqueue: list[float] = []
+
+    def start(self, *arguments: Any, **options: Any) -> Any:
+        with self._noted("enqueue"):
+            return super().start(*arguments, **options)
 
     def preprocess(self, *arguments: Any, **options: Any) -> Any:
         with self._noted("pre"):
@@ -47,6 +52,7 @@ class _Parts(Detector):
         """Milliseconds of each of `PARTS` in one call of `detect`."""
         with self._noted("total"):
             self.detect(pictures)
+        self.enqueue.append(self._spent["enqueue"])
         spent = self.engine.spent
         of_engine = {name: getattr(spent, name) for name in ("to_device", "network", "to_host")}
         return [(self._spent | of_engine)[part] for part in PARTS]
@@ -63,7 +69,7 @@ def detecting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 
     Options: model, engine, device, precision, batch; calls and limit_s of a round. Arrays:
     `picture`. The result: `samples` `[calls, parts]`; `scores` of the picture's boxes; facts
-    load_s, first_ms, warm_up_ms, warm_up_calls, peak_mb.
+    load_s, first_ms, warm_up_ms, warm_up_calls, peak_mb, enqueue_ms.
     """
     detector, load_s = _loaded(options, threads)
     pictures = [arrays["picture"]] * options["batch"]
@@ -74,6 +80,7 @@ def detecting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
         samples = repeat(lambda: detector.sample(pictures), options)
         watts = power.gpu_watts() if options["device"] == "gpu" else meter.watts()
         facts = {"load_s": load_s, **warm_up(first, samples[:, -1]), "peak_mb": peak_mb()}
+        facts["enqueue_ms"] = float(np.median(detector.enqueue[-len(samples) :]))
         facts |= {} if watts is None else {"watts": watts}
         scores = detector.detect(pictures)[0].scores
         return {"samples": samples, "scores": scores, "facts": as_bytes(facts)}
