@@ -67,9 +67,7 @@ _CALIBRATION = flags.DEFINE_enum(
 _EVAL_RECORDS = path_flags.define_input(
     "eval_records", locations.EVAL_RECORDS, "TFRecords to judge by."
 )
-_EVAL_SUBSET = flags.DEFINE_integer(
-    "eval_subset", 0, "How many for int8, spread evenly; 0 for all.", 0
-)
+_EVAL_SUBSET = flags.DEFINE_integer("eval_subset", 0, "How many for int8; 0 for all.", 0)
 _MAX_MAP_DROP = flags.DEFINE_float(
     "max_map_drop", 0.5, "Points of mAP (of 100) that int8 may cost.", 0.0
 )

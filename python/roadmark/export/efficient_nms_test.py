@@ -101,9 +101,10 @@ def _network(spec, batch="batch"):
 
 
 def _anchors():
+    """Within every picture, whose shorter side is half the network's input when it is padded."""
     random = np.random.default_rng(0)
-    low = random.uniform(0, 0.8, (ANCHORS, 2))
-    return np.hstack([low, low + random.uniform(0.05, 0.3, (ANCHORS, 2))]).astype(np.float32)
+    low = random.uniform(0, 0.35, (ANCHORS, 2))
+    return np.hstack([low, low + random.uniform(0.03, 0.15, (ANCHORS, 2))]).astype(np.float32)
 
 
 def _outputs(spec):
