@@ -11,6 +11,7 @@ brought up to date (`source_edits`). Neither TensorFlow nor NumPy is patched.
 """
 
 import contextlib
+import ctypes
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 from roadmark.errors import UserError
 from roadmark.odapi import protos, source_edits
@@ -35,7 +37,12 @@ _DEPRECATION = re.compile(r"^From .* is deprecated and will be removed", re.DOTA
 # could set the level, and what the first of them says about all.
 _CPP_LOG_LINE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\)|[IW]\d{4} \d\d:\d\d:"
+    rb"|E\d{4} .*\] oneDNN supports DT_BOOL only on "
 )
+
+# void DataTypeUnsupportedWarning(const DataType&) of tensorflow/core/util/util.cc, and DT_BOOL.
+_ONEDNN_NOTICE = "_ZN10tensorflow26DataTypeUnsupportedWarningERKNS_8DataTypeE"
+_DT_BOOL = 10
 
 
 def open() -> None:  # noqa: A001 - the door's only verb
@@ -55,7 +62,9 @@ def open() -> None:  # noqa: A001 - the door's only verb
     _hush_python()
     if "tensorflow" not in sys.modules:
         with _without_early_cpp_logs():
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            _spend_onednn_notice(Path(tensorflow.__file__).parent)
 
 
 def _refuse_keras_3() -> None:
@@ -102,9 +111,21 @@ def _hush_python() -> None:
     warnings.filterwarnings("ignore", message=r"`tf\.keras\.backend\.set_learning_phase`")
 
 
+def _spend_onednn_notice(tensorflow: Path) -> None:
+    """Has TensorFlow say now, once and for all, that oneDNN does not compute with truth values.
+
+    The first graph with a mask in it would, on the user's terminal, at level error. Nothing is
+    wrong: such operations run without oneDNN, on every processor.
+    """
+    for library in tensorflow.glob("libtensorflow_framework.so*"):
+        # Where a later TensorFlow has no such function, the line appears.
+        with contextlib.suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL(str(library)), _ONEDNN_NOTICE)(ctypes.byref(ctypes.c_int(_DT_BOOL)))
+
+
 @contextlib.contextmanager
 def _without_early_cpp_logs() -> Iterator[None]:
-    """Keeps the info lines of TensorFlow's C++ start-up from stderr.
+    """Keeps what TensorFlow's C++ start-up says from stderr, errors excepted.
 
     They are written before TF_CPP_MIN_LOG_LEVEL is heeded, straight to file descriptor 2. Whatever
     else is written there meanwhile, such as a library's own complaint, appears afterwards.

@@ -50,6 +50,9 @@ resizer = inputs.image_resizer_builder.image_resizer_pb2.ImageResizer()
 resizer.fixed_shape_resizer.height = resizer.fixed_shape_resizer.width = 8
 image, _ = inputs.image_resizer_builder.build(resizer)(tf.zeros([4, 4, 3]))
 assert image.shape == (8, 8, 3)
+# Truth values, of which oneDNN's rewriting of graphs has something to say.
+masked = tf.function(lambda values: tf.where(tf.transpose(values > 0), values, 0.0))
+assert masked(tf.ones([8, 8])).shape == (8, 8)
 """
 
 

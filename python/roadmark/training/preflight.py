@@ -8,7 +8,7 @@ from typing import Any
 
 from roadmark.data import records
 from roadmark.errors import UserError
-from roadmark.odapi import pipeline_config
+from roadmark.odapi import input_sides, pipeline_config
 from roadmark.odapi.label_map import LabelMap
 from roadmark.training import anchor_fit, schedule
 from roadmark.training.recipe import FLOAT16, Recipe
@@ -34,6 +34,7 @@ def check_config(
         UserError: Something in it cannot work.
     """
     _check_input(config, where)
+    input_sides.check(config, where)
     _check_fine_tune(config.train_config, where)
     _check_recipe(config, recipe)
     schedule.check_length(config, where, recipe.schedule)

@@ -160,6 +160,17 @@ def test_records_that_do_not_agree_are_refused(tmp_path, change, label_map, expe
             id="images of many sizes in one batch",
         ),
         pytest.param(
+            {
+                "config": CONFIGS / "effdet_d0.config",
+                "overrides": (
+                    "model.ssd.image_resizer={fixed_shape_resizer {height: 512 width: 640}}",
+                    "model.ssd.image_resizer.fixed_shape_resizer.height=500",
+                ),
+            },
+            ["fixed_shape_resizer.height is 500", "multiple of 128", "384 or 512"],
+            id="a side that a feature pyramid cannot halve",
+        ),
+        pytest.param(
             {"train_records": "absent/train-*"},
             ["absent/train-*", "no records match", "//python:prepare"],
             id="a glob that matches nothing",

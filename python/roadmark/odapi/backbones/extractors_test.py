@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roadmark.errors import UserError
-from roadmark.odapi import checkpoints, models, pipeline_config, train_step
+from roadmark.odapi import checkpoints, input_sides, models, pipeline_config, train_step
 from roadmark.odapi.backbones import extractors, pretrained, registry
 
 import tensorflow as tf  # isort: skip - behind the door that roadmark.odapi.models opens
@@ -43,6 +43,34 @@ def test_pixels_are_normed_as_in_keras(name, white):
     backbone = registry.BACKBONES[name]
     normed = (np.array([[0.0] * 3, [255.0] * 3]) - backbone.mean) * backbone.scale
     np.testing.assert_allclose(normed, [[-1.0] * 3, [white] * 3])
+
+
+@pytest.mark.parametrize("pyramid", ["fpn", "bifpn"])
+def test_a_pyramid_takes_the_sides_that_the_check_of_a_config_lets_pass(model, pyramid):
+    extractor = model._feature_extractor
+    config = _config().model.ssd.feature_extractor
+    if pyramid == "bifpn":
+        config.type, config.use_depthwise = f"ssd_{_NAME}_bifpn_keras", False
+        config.bifpn.min_level, config.bifpn.max_level = 4, 6
+        config.bifpn.num_iterations, config.bifpn.num_filters = 1, 16
+        changed = _config()
+        changed.model.ssd.feature_extractor.CopyFrom(config)
+        extractor = models.build(changed, is_training=True)._feature_extractor
+    sides = (64, 90, 96, 128)
+    expected = {side: input_sides.fits(config, side) for side in sides}
+    assert {side: _takes(extractor, side) for side in sides} == expected
+    assert expected[128]
+    assert not expected[90]
+
+
+def _takes(extractor, side: int) -> bool:
+    try:
+        tf.function(lambda picture: extractor(picture)).get_concrete_function(
+            tf.TensorSpec((1, side, 64, 3))
+        )
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
