@@ -61,6 +61,23 @@ def test_boxes_are_paired_by_frame_class_and_overlap(theirs, share, frames, end,
     assert found.agrees == agrees
 
 
+@pytest.mark.parametrize(
+    ("alone", "score", "agrees"),
+    [(18, 0.41, True), (19, 0.41, False), (3, 0.5, True), (4, 0.5, False)],
+    ids=["few flip", "many flip", "few differ", "more differ"],
+)
+def test_some_may_flip_at_the_threshold(alone, score, agrees):
+    """Of 100 frames with a box each, the first ones show it on our side alone."""
+    ours = {
+        "frame": np.arange(100),
+        "boxes": np.tile(np.float32([0, 0, 9, 9]), (100, 1)),
+        "classes": np.ones(100, np.int64),
+        "scores": np.full(100, score, np.float32),
+    }
+    theirs = {name: values[alone:] for name, values in ours.items()}
+    assert shown_boxes.compare(ours, theirs, 100, _THRESHOLD).agrees == agrees
+
+
 def test_a_box_stands_for_one_other_alone():
     twice = {name: np.concatenate([values[:1]] * 2) for name, values in _SHOWN.items()}
     assert "2 boxes, theirs 1, 66.7% of them" in shown_boxes.compare(twice, _first(1), 1, 0.4).says
