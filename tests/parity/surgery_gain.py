@@ -4,7 +4,8 @@
 
 converts the config's network, with random weights, and keeps the ONNX after each step. Every file
 then runs in processes of its own, which take turns; the table has the least and the median time of
-a picture, by the clock and on the processor, and the gain over the first file by the clock.
+a picture, by the clock and on the processor, the gain over the first file by the clock, and how far
+the outputs of the file are from the first one's (ONNX Runtime, at most).
 `--raw=FOLDER` takes the raw SavedModel of an export instead of a config. The last results are in
 docs/results/engines.md.
 """
@@ -89,14 +90,27 @@ def _compare(files: dict[str, Path]) -> None:
     for _ in range(_ROUNDS.value):
         for engine, name in cases:
             times[engine, name] += _in_own_process(engine, files[name])
-    table = Table("engine", "file", "clock min", "median", "processor min", "median", "gain")
+    apart = _apart(files)
+    columns = ("clock min", "median", "processor min", "median", "gain", "outputs apart")
+    table = Table("engine", "file", *columns)
     for engine, name in cases:
         clock, processor = zip(*times[engine, name], strict=True)
         first = statistics.median(one for one, _ in times[engine, next(iter(files))])
         shown = (min(clock), statistics.median(clock), min(processor), statistics.median(processor))
         gain = first / statistics.median(clock)
-        table.add_row(engine, name, *(f"{one:.1f}" for one in shown), f"{gain:.2f}")
-    Console(width=100).print(table)
+        cells = [f"{one:.1f}" for one in shown]
+        table.add_row(engine, name, *cells, f"{gain:.2f}", f"{apart[name]:.1e}")
+    Console(width=120).print(table)
+
+
+def _apart(files: dict[str, Path]) -> dict[str, float]:
+    """Largest difference of any output from the first file's, by file."""
+    outputs = {name: _onnxruntime(str(path))() for name, path in files.items()}
+    first = next(iter(outputs.values()))
+    return {
+        name: max(float(np.abs(one - two).max()) for one, two in zip(found, first, strict=True))
+        for name, found in outputs.items()
+    }
 
 
 def _in_own_process(engine: str, path: Path) -> list[list[float]]:

@@ -8,6 +8,7 @@ label_map.pbtxt   class names
 pipeline.config   the config of the model
 onnx/, openvino/, tflite/  the network alone in these formats, where asked for
 triton/           a model repository with the ONNX, or TensorRT's engine, where asked for
+tensorflow_serving/  the stock SavedModel as TensorFlow Serving wants it, likewise
 """
 
 import dataclasses
@@ -25,7 +26,15 @@ from roadmark.data import synthetic
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.evaluation.records import Selection
-from roadmark.export import agreement, conversion, quantisation, sampled_map, tflite, triton
+from roadmark.export import (
+    agreement,
+    conversion,
+    quantisation,
+    sampled_map,
+    tensorflow_serving,
+    tflite,
+    triton,
+)
 from roadmark.export.agreement import STOCK_FOLDER, Agreement
 from roadmark.export.conversion import Conversion
 from roadmark.export.quantisation import Plan, Quantised
@@ -175,6 +184,8 @@ def export(
         if TRITON in formats:
             network, anchors = folder / _ONNX_FILE, _anchors(folder)
             triton.write(folder / TRITON, network, description, batch_size, anchors)
+            models = folder / tensorflow_serving.FOLDER
+            tensorflow_serving.write(models, folder / STOCK_FOLDER, description)
         manifest.write(folder, description)
         meter.advance(note="tried " + " and ".join(engines))
         quantised = {}
