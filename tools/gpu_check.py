@@ -22,6 +22,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,11 +32,13 @@ PART_SECONDS = {
     "correctness": 150.0,
     "times": 120.0,
     "runner": 60.0,
+    "tensorrt": 120.0,
     "video": 90.0,
     "memcheck": 120.0,
     "racecheck": 120.0,
 }
 
+TENSORRT_PACKAGES = ("tensorrt", "cuda", "onnx")
 VIDEO_PACKAGES = ("PyNvVideoCodec", "cuda", "av", "pytest", "supervision", "trackers", "rich")
 
 CXX_FLAGS = [
@@ -209,9 +212,9 @@ def run_part(
     return Part(name, outcome, detail[:300], time.monotonic() - start), run.stdout[-3000:]
 
 
-def missing_for_video() -> list[str]:
-    """What the video part needs, and this Python has not."""
-    return [name for name in VIDEO_PACKAGES if importlib.util.find_spec(name) is None]
+def missing(packages: Sequence[str]) -> list[str]:
+    """What a part needs, and this Python has not."""
+    return [name for name in packages if importlib.util.find_spec(name) is None]
 
 
 def read_json(path: Path) -> dict:
@@ -259,6 +262,8 @@ def markdown(report: dict) -> str:
         lines += ["", *_table(report)]
     if report.get("runner"):
         lines += ["", *_runner(report["runner"])]
+    if report.get("tensorrt"):
+        lines += ["", *_tensorrt(report["tensorrt"])]
     return "\n".join(lines) + "\n"
 
 
@@ -294,6 +299,24 @@ def _runner(found: dict) -> list[str]:
         f"median: {found['p99_over_network_median']:.2f}. Two frames under way: "
         f"{found['pipelined_per_s']:.0f} frames a second.",
     ]
+
+
+def _tensorrt(found: dict) -> list[str]:
+    """The whole path over engines of TensorRT."""
+    lines = [
+        f"Likewise over engines that TensorRT {found['versions']['tensorrt']} has built of such a "
+        "network, in milliseconds:",
+        "",
+        "| engine | | whole path, median | p99 | network, median | p99 over it |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, one in found["engines"].items():
+        said = one.get("not built") or one.get("built") or "; ".join(one["wrong"]) or "as expected"
+        whole, network = one.get("whole_path_ms", {}), one.get("network_ms", {})
+        cells = [whole.get("median"), whole.get("p99"), network.get("median")]
+        cells = map(_cell, [*cells, one.get("p99_over_network_median")])
+        lines.append(f"| {name} | {said} | {' | '.join(cells)} |")
+    return lines
 
 
 def _cell(value: float | None) -> str:
@@ -376,11 +399,14 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
     cases = [sys.executable, str(tools / "gpu_check_cases.py"), str(folder)]
     times = [sys.executable, str(tools / "gpu_check_times.py"), str(folder)]
     runner = [sys.executable, str(tools / "gpu_check_runner.py"), str(folder)]
+    tensorrt = [sys.executable, str(tools / "gpu_check_tensorrt.py"), str(folder)]
+    needed = {"runner": ("cuda",), "tensorrt": TENSORRT_PACKAGES, "video": VIDEO_PACKAGES}
     sanitizer = shutil.which("compute-sanitizer") or str(Path(nvcc).parent / "compute-sanitizer")
     parts = [
         ("correctness", [*cases, str(folder / "cases.json")], environment),
         ("times", [*times, str(folder / "times.json")], environment),
         ("runner", [*runner, str(folder / "runner.json")], environment),
+        ("tensorrt", [*tensorrt, str(folder / "tensorrt.json")], environment),
         ("video", [sys.executable, str(tools / "gpu_check_video.py"), str(folder)], environment),
     ]
     for tool in ("memcheck", "racecheck"):
@@ -389,10 +415,9 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
     for name, command, of_part in parts:
         if name in ("memcheck", "racecheck") and not Path(sanitizer).exists():
             part, said = Part(name, "skipped", "compute-sanitizer is not there", 0.0), ""
-        elif name == "runner" and importlib.util.find_spec("cuda") is None:
-            part, said = Part(name, "skipped", "no cuda-python", 0.0), ""
-        elif name == "video" and missing_for_video():
-            part, said = Part(name, "skipped", f"no {', '.join(missing_for_video())}", 0.0), ""
+        elif missing(needed.get(name, ())):
+            lacks = ", ".join(missing(needed[name]))
+            part, said = Part(name, "skipped", f"no {lacks}", 0.0), ""
         else:
             left = DEADLINE_SECONDS - (time.monotonic() - started)
             part, said = run_part(name, command, of_part, min(PART_SECONDS[name], left))
@@ -408,6 +433,8 @@ def _run_parts(folder: Path, nvcc: str, started: float, report: dict, out: Path)
             report["rows"] = measured.get("rows", [])
         if name == "runner":
             report["runner"] = read_json(folder / "runner.json")
+        if name == "tensorrt":
+            report["tensorrt"] = read_json(folder / "tensorrt.json")
         write_report(out, report)  # What is known so far, should the machine go away.
 
 

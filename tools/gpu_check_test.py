@@ -132,9 +132,23 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch, capsys, nvcc
     assert not (tmp_path / "out").exists()
 
 
-def test_the_video_part_is_skipped_where_its_packages_are_missing(monkeypatch):
-    monkeypatch.setattr(gpu_check, "VIDEO_PACKAGES", ("json", "no_such_package"))
-    assert gpu_check.missing_for_video() == ["no_such_package"]
+def test_a_part_says_which_of_its_packages_are_missing():
+    assert gpu_check.missing(("json", "no_such_package")) == ["no_such_package"]
+
+
+def test_the_page_has_the_engines_of_tensorrt():
+    figures = {"median": 1.0, "p99": 1.25}
+    ran = {
+        "wrong": [],
+        "whole_path_ms": figures,
+        "network_ms": {"median": 0.5},
+        "p99_over_network_median": 2.5,
+    }
+    engines = {"fp32": ran, "bf16": {"not built": "TensorRT 8.6.1 has no bf16"}}
+    found = {"versions": {"tensorrt": "10.16.1.11"}, "engines": engines}
+    *_, first, second = gpu_check._tensorrt(found)
+    assert first == "| fp32 | as expected | 1 | 1.25 | 0.5 | 2.5 |"
+    assert second == "| bf16 | TensorRT 8.6.1 has no bf16 |  |  |  |  |"
 
 
 def test_every_source_is_compiled_once():
@@ -208,7 +222,7 @@ def test_cases_without_a_folder_are_refused():
 
 def test_every_program_of_the_check_is_there():
     source = (TOOLS / "gpu_check.py").read_text()
-    programs = ("cases", "times", "runner", "video")
+    programs = ("cases", "times", "runner", "tensorrt", "video")
     for name in (f"gpu_check_{program}.py" for program in programs):
         assert f'"{name}"' in source
         assert (TOOLS / name).exists()

@@ -130,7 +130,7 @@ class TensorRtEngine(Engine):
             raise UserError(
                 path, f"TensorRT {here.tensorrt} builds it, but does not run here", "use 10 or 11"
             )
-        engine = _deserialised(path, stamp, rebuild)
+        engine = deserialised(path, stamp, rebuild)
         if is_trusted:
             refuse_another_network(path, _tensors(engine), description)
         return cls(engine, stamp)
@@ -235,7 +235,8 @@ def _stamp(description: Manifest, precision: str) -> EngineStamp:
     return stamp_of(description, TENSORRT, precision)
 
 
-def _deserialised(path: Path, stamp: EngineStamp, rebuild: str) -> Any:
+def deserialised(path: Path, stamp: EngineStamp, rebuild: str) -> Any:
+    """TensorRT's own object of an engine; UserError with the command that rebuilds it instead."""
     import tensorrt as trt
 
     log = trt.Logger(trt.Logger.ERROR)
