@@ -14,6 +14,7 @@ _LAYERS = (
     (
         "app",
         "atomic",
+        "cluster",
         "detections",
         "errors",
         "locations",

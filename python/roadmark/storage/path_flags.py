@@ -32,21 +32,34 @@ class _Use:
         writes: Whether the app writes there or beside it.
         replaces: Whether a folder is written anew as a whole.
         is_live: Whether it is uploaded during the work too.
+        unless: Name of a flag that, when given, leaves addresses to the app, as those of files that
+            other machines fetch.
     """
 
     reads: bool = False
     writes: bool = False
     replaces: bool = False
     is_live: bool = False
+    unless: str | None = None
 
 
 _uses: dict[str, _Use] = {}
 _given: dict[str, str] = {}
 
 
-def define_input(name: str, default: str | None, text: str, **more: Any) -> flags.FlagHolder:
-    """A flag of a file, a folder, or files by patterns with commas between them, to read."""
-    _uses[name] = _Use(reads=True)
+def define_input(
+    name: str, default: str | None, text: str, unless: str | None = None, **more: Any
+) -> flags.FlagHolder:
+    """A flag of a file, a folder, or files by patterns with commas between them, to read.
+
+    Args:
+        name: Of the flag.
+        default: Its value.
+        text: Its help.
+        unless: Name of a flag that, when given, leaves addresses to the app.
+        **more: As `flags.DEFINE_string` takes it.
+    """
+    _uses[name] = _Use(reads=True, unless=unless)
     return flags.DEFINE_string(name, default, text, **more)
 
 
@@ -63,7 +76,11 @@ def define_input_list(name: str, default: Sequence[str], text: str) -> flags.Fla
 
 
 def define_output(
-    name: str, default: str | None, text: str, replaces: bool = False
+    name: str,
+    default: str | None,
+    text: str,
+    replaces: bool = False,
+    unless: str | None = None,
 ) -> flags.FlagHolder:
     """A flag of a file or folder to write; what is written beside it is uploaded beside it.
 
@@ -72,8 +89,9 @@ def define_output(
         default: Its value.
         text: Its help.
         replaces: Whether a folder holds nothing else afterwards.
+        unless: See `define_input`.
     """
-    _uses[name] = _Use(writes=True, replaces=replaces)
+    _uses[name] = _Use(writes=True, replaces=replaces, unless=unless)
     return flags.DEFINE_string(name, default, text)
 
 
@@ -90,6 +108,12 @@ def define_run(
     """
     _uses[name] = _Use(reads=not is_live, writes=True, is_live=is_live)
     return flags.DEFINE_string(name, default, text)
+
+
+def leave_all(unless: str) -> None:
+    """Leaves all addresses to the app when a flag is given, as it hands them to other machines."""
+    for name, use in _uses.items():
+        _uses[name] = dataclasses.replace(use, unless=unless)
 
 
 def as_given(flag: flags.FlagHolder) -> Any:
@@ -110,7 +134,7 @@ def call(main: Callable[..., int | None], words: Sequence[str]) -> int | None:
     Raises:
         UserError: A bucket or what is in it is not there, or access is denied.
     """
-    named = [name for name in _uses if name in flags.FLAGS and _has_url(flags.FLAGS[name].value)]
+    named = [name for name, use in _uses.items() if _is_ours(name, use)]
     if not named and not _has_url(list(words)):
         return main(*words)
     places = _Places()
@@ -129,6 +153,12 @@ def call(main: Callable[..., int | None], words: Sequence[str]) -> int | None:
         raise
     places.upload(is_done=not code)
     return code
+
+
+def _is_ours(name: str, use: _Use) -> bool:
+    if name not in flags.FLAGS or not _has_url(flags.FLAGS[name].value):
+        return False
+    return use.unless is None or not flags.FLAGS[use.unless].value
 
 
 def _has_url(value: Any) -> bool:

@@ -92,6 +92,22 @@ class Store:
         """
         return self._once(refusals.READ, key, self._files.cat_file, key, start=start, end=end)
 
+    def read_whole(self, one: RemoteObject) -> bytes:
+        """All of a small object.
+
+        Raises:
+            FileNotFoundError: It has gone.
+            UserError: No permission, no connection.
+        """
+
+        def read() -> bytes:
+            found = self.read(one.key, 0, one.size)
+            if len(found) != one.size:
+                raise TransientError(f"found {len(found)} bytes, expected {one.size}")
+            return found
+
+        return self._often(one.key, read)
+
     def write(self, path: Path, key: str) -> RemoteObject:
         """Uploads a file, which is seen under the key once it is whole.
 

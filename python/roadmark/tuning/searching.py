@@ -6,15 +6,13 @@ ASHA is L. Li et al., "A System for Massively Parallel Hyperparameter Tuning", M
 import dataclasses
 import json
 import math
-import os
 import shutil
-import socket
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from roadmark import atomic
+from roadmark.cluster import joining
 from roadmark.errors import UserError
 from roadmark.training import metrics
 from roadmark.training.metrics import STEP
@@ -28,7 +26,6 @@ _PARAMS = "params.json"
 _RESULTS = "results.json"
 _WINNER = {"pipeline.config": "best.config", "recipe.yaml": "best_recipe.yaml"}
 _REDUCTION = 3
-_ATTEMPTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,22 +90,8 @@ def search(options: Options) -> list[Trial]:
             to an evaluation.
     """
     _check_same(options)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's workers are programs of their own, which must find this one's modules.
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    import ray  # takes seconds
-
-    try:
-        _start(ray, options)
+    with joining.joined(options.cluster or joining.LOCAL, options.parallel):
         results = _tuner(options).fit()
-    except ConnectionError as error:
-        raise UserError(
-            f"--cluster={options.cluster}",
-            f"cannot be reached: {str(error).splitlines()[0]}",
-            "start one with: ray start --head, and give the address that it prints",
-        ) from None
-    finally:
-        ray.shutdown()
     ranked = _ranked(options, results)
     if math.isnan(ranked[0].value):
         why = ranked[0].failure or "no evaluation"
@@ -117,44 +100,6 @@ def search(options: Options) -> list[Trial]:
         )
     _write(options, ranked)
     return ranked
-
-
-def _start(ray: Any, options: Options) -> None:
-    if options.cluster is not None:
-        _check_reachable(options.cluster)
-        ray.init(address=options.cluster, log_to_driver=False, logging_level="ERROR")
-        return
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            ray.init(
-                num_cpus=options.parallel,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-            )
-            return
-        except Exception as error:  # Ray's own has no type of its own
-            # Ray gives its servers half a minute, which a busy machine may not have.
-            ray.shutdown()
-            if attempt == _ATTEMPTS:
-                raise UserError(
-                    "Ray",
-                    f"did not start {_ATTEMPTS} times: {str(error).splitlines()[0]}",
-                    "repeat the command when the machine is less busy",
-                ) from None
-
-
-def _check_reachable(address: str) -> None:
-    """Raises ConnectionError at once where Ray would try for minutes; leaves `auto` to Ray."""
-    if address == "auto":
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise ConnectionError("an address is HOST:PORT")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise ConnectionError(str(error)) from None
 
 
 def _tuner(options: Options) -> Any:
