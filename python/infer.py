@@ -12,38 +12,37 @@ tells what was seen when and where, and what took how long.
 The model is an exported folder, by default the newest under runs/. Times, frame rate, pixel shape,
 colours and sound of a video stay as they are. A video that ends too early, or Ctrl-C, leaves a
 playable NAME.annotated.partial.mp4; --resume goes on from there. docs/infer.md tells the rest.
-"""
 
-import dataclasses
-from pathlib import Path
+    bazel run //python:infer -- --cluster=auto --video='drives/*.mp4' --out=annotated
+
+does many videos, or folders of pictures, on the machines of a Ray cluster; see docs/cluster.md.
+"""
 
 from absl import flags
 
-from roadmark import app, locations, manifest
+from roadmark import app
 from roadmark.classification import vehicle_labels
-from roadmark.inference.detector import Detector
+from roadmark.cluster import flags as cluster_flags
 from roadmark.storage import path_flags
-from roadmark.video import (
-    ByModel,
-    VideoOptions,
-    annotate_images,
-    annotate_video,
-    codecs,
-    counting,
-    frame_detector,
-    request,
-    side_by_side,
-    timecode,
-    tracking,
-)
+from roadmark.video import codecs, request, timecode
+from roadmark.video.annotate_many import annotate_many
+from roadmark.video.annotator import Annotator, Settings
 
+_CLUSTER = cluster_flags.define("videos, or folders of pictures,")
 _VIDEO = path_flags.define_input(
-    "video", None, "Video: a file, URL, camera, folder of pictures, or a pattern as in/%05d.jpg."
+    "video",
+    None,
+    "Video: a file, URL, camera, folder of pictures, or a pattern as in/%05d.jpg.",
+    unless="cluster",
 )
 _FPS = flags.DEFINE_float("fps", None, "Frames a second of a video made of pictures; 25.", 0.01)
-_IMAGES = path_flags.define_input("images", None, "Picture, or folder of pictures, to annotate.")
+_IMAGES = path_flags.define_input(
+    "images", None, "Picture, or folder of pictures, to annotate.", unless="cluster"
+)
 _MODEL = path_flags.define_input("model", None, "Exported model folder; the newest under runs/.")
-_OUT = path_flags.define_output("out", None, "File or folder to write; else NAME.annotated here.")
+_OUT = path_flags.define_output(
+    "out", None, "File or folder to write; else NAME.annotated here.", unless="cluster"
+)
 _SCORE_THRESHOLD = flags.DEFINE_float(
     "score_threshold", 0.4, "Leave out objects with this score or less.", 0.0, 1.0
 )
@@ -71,78 +70,49 @@ _SIDE_BY_SIDE = path_flags.define_input(
 )
 _CLASSIFY = path_flags.define_input("classify", None, "Exported classifier that names vehicles.")
 _RESUME = flags.DEFINE_bool("resume", False, "Go on with the interrupted run of this command.")
-_OF_ONE_MODEL = (_TRACK, _COUNT_LINE, _COUNT_ZONE, _RESUME)
 
 
 def main() -> int:
     """Runs the command; see the module's text."""
-    options = _options()
-    is_tracked = options.tracker is not None
-    files = (_VIDEO.value, _IMAGES.value, _OUT.value)
-    how = (_DETECTIONS.value, _CODEC.value, options.span, is_tracked, options.fps)
-    of_one_model = [flag.name for flag in _OF_ONE_MODEL if flag.value]
-    wanted = request.Request(*files, *how, _SIDE_BY_SIDE.value, of_one_model)
+    settings, sources = _settings(), (_VIDEO.value, _IMAGES.value)
+    if _CLUSTER.value:
+        models = (_MODEL, _CLASSIFY, _SIDE_BY_SIDE)
+        given = {flag.name: path_flags.as_given(flag) for flag in models}
+        out, choice = _OUT.value or "annotated", cluster_flags.choice()
+        return cluster_flags.end(annotate_many(settings, *sources, out, choice, given))
+    wanted = settings.request(*sources, _OUT.value)
     wanted.check()
-    folder = Path(_MODEL.value) if _MODEL.value else locations.newest_export()
-    description = manifest.load(folder, _TRUST.value)
-    classes = frame_detector.class_ids(description.names(), _CLASSES.value)
-    model, classes = vehicle_labels.labelled(_load(folder, description), classes, _CLASSIFY.value)
-    threshold, out, listing = _SCORE_THRESHOLD.value, wanted.output, wanted.listing
-    if wanted.video:
-        # A tracker goes on with objects that are hardly seen.
-        weakest = min(tracking.WEAK, threshold) if is_tracked else threshold
-        look = ByModel(model, weakest, classes)
-        options = dataclasses.replace(
-            options,
-            crops=out.with_suffix(".crops") if _CROPS.value else None,
-            gif=out.with_suffix(".gif") if _GIF.value else None,
-            page=out.with_suffix(".html"),
-            side_by_side=_second_model(folder),
-            model=f"{look.identity}, {threshold}",
-            about=f"{folder} ({model.engine}), scores above {threshold:g}",
-        )
-        result = annotate_video(wanted.video, out, look, model.label_map, listing, options)
-        result.print_to_terminal(out, options.page)
-        if _SIDE_BY_SIDE.value:
-            print(f"{_SIDE_BY_SIDE.value}: {request.summary(result.objects_beside, threshold)}")
-    else:
-        detect = ByModel(model, threshold, classes).detect
-        names, size = model.label_map, _BATCH_SIZE.value
-        result = annotate_images(wanted.images, out, detect, names, listing, size)
-        print(f"{out}: {result.images} pictures")
-    print(f"{listing}: {request.summary(result.objects, threshold)}")
+    annotator = Annotator(settings, lambda line: print(line, flush=True))
+    annotator.annotate(wanted).print_to_terminal()
     return 0
 
 
-def _second_model(first: Path) -> side_by_side.SideBySide | None:
-    if not _SIDE_BY_SIDE.value:
-        return None
-    folder = Path(_SIDE_BY_SIDE.value)
-    model = _load(folder, manifest.load(folder, _TRUST.value))
-    titles = side_by_side.titles(first, folder)
-    return side_by_side.of_model(model, _SCORE_THRESHOLD.value, _CLASSES.value, titles)
-
-
-def _load(folder: Path, description: manifest.Manifest) -> Detector:
-    choices = (_ENGINE.value, _DEVICE.value, _PRECISION.value, _THREADS.value)
-    model = Detector.load(folder, *choices, description)
-    print(f"model: {folder} ({model.engine.explained()})", flush=True)
-    return model
-
-
-def _options() -> VideoOptions:
-    counters = counting.parse(_COUNT_LINE.value, _COUNT_ZONE.value)
-    is_tracked = _TRACK.value or bool(counters)
-    return VideoOptions(
+def _settings() -> Settings:
+    return Settings(
+        model=_MODEL.value,
+        engine=_ENGINE.value,
+        device=_DEVICE.value,
+        precision=_PRECISION.value,
+        threads=_THREADS.value,
+        trust=_TRUST.value,
+        classes=tuple(_CLASSES.value),
+        score_threshold=_SCORE_THRESHOLD.value,
+        label=vehicle_labels.labelled,
+        classify=_CLASSIFY.value,
+        side_by_side=_SIDE_BY_SIDE.value,
         batch_size=_BATCH_SIZE.value,
         stride=_STRIDE.value,
         span=timecode.span(_START.value, _END.value, _MAX_FPS.value),
         codec=_CODEC.value,
-        show_fps=_SHOW_FPS.value,
-        tracker=tracking.Tracker(_SCORE_THRESHOLD.value) if is_tracked else None,
-        counters=counters,
-        resume=_RESUME.value,
         fps=_FPS.value,
+        show_fps=_SHOW_FPS.value,
+        resume=_RESUME.value,
+        gif=_GIF.value,
+        crops=_CROPS.value,
+        track=_TRACK.value,
+        count_line=_COUNT_LINE.value,
+        count_zone=_COUNT_ZONE.value,
+        detections=_DETECTIONS.value,
     )
 
 

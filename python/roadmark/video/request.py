@@ -63,27 +63,31 @@ class Request:
             return self.output / f"detections{suffix}"
         return self.output.with_suffix(suffix)
 
-    def check(self) -> None:
-        """Raises UserError when this cannot be done."""
+    def check_choices(self) -> None:
+        """Raises UserError when this cannot be done, whatever the source holds."""
         if bool(self.video) == bool(self.images):
             found = "both --video and --images" if self.video else "neither --video nor --images"
             raise UserError("command line", f"found {found}", "give one of the two; see --help")
-        source = Path(self.video or self.images or "")
-        if source.name == "test.mp4" and not source.exists():
-            cure = "make it, and a model, with: bazel run //python:demo"
-            raise UserError(source, "no such video", cure)
         if self.detections == "mot" and not self.is_tracked:
             raise UserError("--detections", "found mot, which lists tracks", "add --track")
         if self.side_by_side:
             self._check_two_models()
+        if self.images and self.detections in _OF_VIDEOS:
+            raise UserError(
+                "--detections", f"found {self.detections}, which is of videos", "use json"
+            )
+
+    def check(self) -> None:
+        """Raises UserError when this cannot be done."""
+        self.check_choices()
+        source = Path(self.video or self.images or "")
+        if source.name == "test.mp4" and not source.exists():
+            cure = "make it, and a model, with: bazel run //python:demo"
+            raise UserError(source, "no such video", cure)
         if self.video:
             check_output(self.output, self.codec)
             VideoReader(self.video, span=self.span, fps=self.fps).close()
             return
-        if self.detections in _OF_VIDEOS:
-            raise UserError(
-                "--detections", f"found {self.detections}, which is of videos", "use json"
-            )
         find_images(source, self.output)
 
     def _check_two_models(self) -> None:
