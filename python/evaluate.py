@@ -11,14 +11,14 @@ numbers are those of the OD API's own evaluation. Of an exported folder it measu
 that `infer` takes. A file of detections may come from any framework.
 
 It prints tables and writes evaluation.json, detections.json, report.html and TensorBoard scalars
-(beside those of training) into the run's folder.
+(beside those of training) into the run's folder. --cluster=auto has the machines of a Ray cluster
+look for objects; docs/cluster.md tells how.
 """
-
-from pathlib import Path
 
 from absl import flags
 
-from roadmark import app, locations, manifest
+from roadmark import app
+from roadmark.cluster import flags as cluster_flags
 from roadmark.errors import UserError
 from roadmark.storage import path_flags
 
@@ -55,19 +55,36 @@ _MINE_AGAINST = path_flags.define_input(
 _OUT = path_flags.define_output("out", None, "Folder for results. Default: the run's or file's.")
 
 
+_CLUSTER = cluster_flags.define("parts of the records")
+
+
 def main() -> int:
     """Runs the command; see the module's text."""
-    if _MINE_AGAINST.present and not _MINE.value:
-        raise UserError("--mine_against", "found it without --mine", "say how many pictures")
-    if _DETECTIONS.value is not None:
-        *found, out, suffix = _of_detections()
-    elif _MODEL.value is not None:
-        *found, out, suffix = _of_export()
-    else:
-        *found, out, suffix = _of_checkpoint()
-    from roadmark.evaluation.results import Results
+    _check()
+    from roadmark.inference.wanted import Wanted
 
-    results = Results(*found)
+    paths = (_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP, _MODEL, _EVAL_RECORDS)
+    wanted = Wanted(
+        model_dir=_MODEL_DIR.value,
+        config=_CONFIG.value,
+        checkpoint=_CHECKPOINT.value,
+        label_map=_LABEL_MAP.value,
+        model=_MODEL.value,
+        detections=_DETECTIONS.value,
+        engine=_ENGINE.value,
+        device=_DEVICE.value,
+        precision=_PRECISION.value,
+        trust=_TRUST.value,
+        eval_records=_EVAL_RECORDS.value,
+        eval_subset=_EVAL_SUBSET.value,
+        group_by=_GROUP_BY.value,
+        corruptions=_CORRUPTIONS.value,
+        severities=_SEVERITIES.value,
+        out=_OUT.value,
+        choice=cluster_flags.choice() if _CLUSTER.value else None,
+        given={flag.name: path_flags.as_given(flag) for flag in paths},
+    )
+    results, out, suffix = wanted.evaluate()
     written = results.write(out, suffix, _SEED.value)
     if _MINE.value:
         written.append(results.mine(out / f"mined{suffix}", _MINE.value, _MINE_AGAINST.value))
@@ -75,74 +92,23 @@ def main() -> int:
     return 0
 
 
-def _of_detections():
-    others = (_MODEL, _MODEL_DIR, _CONFIG, _CHECKPOINT, _ENGINE, _DEVICE, _PRECISION, _CORRUPTIONS)
-    app.refuse_beside(_DETECTIONS, others, "evaluate one thing at a time")
-    from roadmark.evaluation import detections_reading, records
-    from roadmark.evaluation.recording import Recording
-    from roadmark.odapi import label_map
-
-    path, recorded = Path(_DETECTIONS.value), Recording(_GROUP_BY.value)
-    labels = label_map.load(_LABEL_MAP.value or locations.LABEL_MAP)
-    selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
-    print(f"evaluating {path} on {len(selection)} pictures", flush=True)
-    result, notes = detections_reading.evaluate(path, labels, selection, recorded.add)
-    for note in notes:
-        print(note)
-    return result, recorded, labels.names, selection, Path(_OUT.value or path.parent), "_detections"
-
-
-def _of_export():
-    others = (_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP)
-    app.refuse_beside(_MODEL, others, "evaluate one thing at a time")
-    from roadmark.evaluation import corruption, records
-    from roadmark.evaluation.recording import recording
-    from roadmark.inference import evaluate
-    from roadmark.inference.detector import Detector
-
-    worse = corruption.parse(_CORRUPTIONS.value, _SEVERITIES.value)
-    folder, out = Path(_MODEL.value), Path(_OUT.value or Path(_MODEL.value).parent)
-    selection = records.select(_EVAL_RECORDS.value or locations.EVAL_RECORDS, _EVAL_SUBSET.value)
-    choices = (_ENGINE.value, _DEVICE.value, _PRECISION.value)
-    detector = Detector.load(folder, *choices, description=manifest.load(folder, _TRUST.value))
-    what = f"{folder} ({detector.engine.explained()})"
-    print(f"evaluating {what} on {len(selection)} pictures", flush=True)
-    file = out / "detections_export.json"
-    with recording(file, detector.label_map, _GROUP_BY.value) as recorded:
-        result = evaluate.evaluate(folder, detector, selection, recorded.add, worse)
-    return result, recorded, detector.label_map, selection, out, "_export"
-
-
-def _of_checkpoint():
-    for flag in (_ENGINE, _DEVICE, _PRECISION):
-        if flag.present:
-            raise UserError(f"--{flag.name}", "found it without --model", "give an export's folder")
-    from roadmark.evaluation import corruption, records
-    from roadmark.evaluation.recording import recording
-    from roadmark.inference import checkpoint
-    from roadmark.odapi import trained_model
-
-    worse = corruption.parse(_CORRUPTIONS.value, _SEVERITIES.value)
-    run = _run_folder()
-    config = _CONFIG.value if run is None or _MODEL_DIR.value is not None else None
-    model = trained_model.find(run, _CHECKPOINT.value, config, _LABEL_MAP.value)
-    source = _EVAL_RECORDS.value or trained_model.eval_records(model)
-    selection = records.select(source, _EVAL_SUBSET.value)
-    out = Path(_OUT.value) if _OUT.value is not None else run or model.checkpoint.parent
-    print(f"evaluating {model.checkpoint} on {len(selection)} pictures", flush=True)
-    names = model.label_map.names
-    with recording(out / "detections.json", names, _GROUP_BY.value) as recorded:
-        result = checkpoint.evaluate(model, selection, recorded.add, worse)
-    return result, recorded, names, selection, out, ""
-
-
-def _run_folder() -> Path | None:
-    if _MODEL_DIR.value is not None:
-        return Path(_MODEL_DIR.value)
-    if _CONFIG.value is None:
-        cure = "give --model_dir, --config, --model or --detections"
-        raise UserError("command line", "found nothing to evaluate", cure)
-    return None if _CHECKPOINT.value is not None else locations.model_dir(_CONFIG.value)
+def _check() -> None:
+    """Refuses flags that do not go together."""
+    if _MINE_AGAINST.present and not _MINE.value:
+        raise UserError("--mine_against", "found it without --mine", "say how many pictures")
+    engine, run = (_ENGINE, _DEVICE, _PRECISION), (_MODEL_DIR, _CONFIG, _CHECKPOINT)
+    cure = "evaluate one thing at a time"
+    if _DETECTIONS.value is not None:
+        others = (_MODEL, *run, *engine, _CORRUPTIONS, _CLUSTER)
+        app.refuse_beside(_DETECTIONS, others, cure)
+    elif _MODEL.value is not None:
+        app.refuse_beside(_MODEL, (*run, _LABEL_MAP), cure)
+    else:
+        for flag in engine:
+            if flag.present:
+                raise UserError(
+                    f"--{flag.name}", "found it without --model", "give an export's folder"
+                )
 
 
 if __name__ == "__main__":

@@ -31,12 +31,14 @@ class Selection:
         paths: The files.
         total: Number of records in them.
         picked: Numbers of the chosen records, ascending.
+        counts: Number of records in each of the files.
     """
 
     source: str
     paths: tuple[Path, ...]
     total: int
     picked: tuple[int, ...]
+    counts: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.picked)
@@ -47,11 +49,15 @@ class Selection:
         Raises:
             UserError: A record is damaged.
         """
-        picked = set(self.picked)
-        frames = (frame for path in self.paths for frame in tfrecord.scan(path))
-        for number, frame in enumerate(frames):
-            if number in picked:
-                yield frame.where, tfrecord.intact(frame)
+        picked, first = set(self.picked), 0
+        for path, count in zip(self.paths, self.counts, strict=True):
+            numbers = range(first, first + count)
+            first += count
+            if picked.isdisjoint(numbers):
+                continue
+            for number, frame in zip(numbers, tfrecord.scan(path), strict=False):
+                if number in picked:
+                    yield frame.where, tfrecord.intact(frame)
 
 
 def select(source: str, subset: int = 0) -> Selection:
@@ -65,12 +71,13 @@ def select(source: str, subset: int = 0) -> Selection:
         UserError: No file matches, or the files hold no record.
     """
     paths = tuple(records.match(source))
-    total = sum(1 for path in paths for _ in tfrecord.scan(path))
+    counts = tuple(sum(1 for _ in tfrecord.scan(path)) for path in paths)
+    total = sum(counts)
     if not total:
         raise UserError(source, "found no records", "make some with: bazel run //python:prepare")
     count = min(subset, total) if subset > 0 else total
     picked = tuple(index * total // count for index in range(count))
-    return Selection(source, paths, total, picked)
+    return Selection(source, paths, total, picked, counts)
 
 
 def detect_all(selection: Selection, detect: Detect, batch_size: int) -> Iterator[Detections]:
