@@ -8,7 +8,8 @@ runs/<config name>. Before the first step it checks config, label map and record
 other, and stops with what to change. Repeat the command to resume; Ctrl-C leaves a checkpoint.
 
 Any field of the config can be set: --set train_config.batch_size=4, as often as needed.
-`tensorboard --logdir=runs` shows the curves. docs/train.md tells the rest.
+`tensorboard --logdir=runs` shows the curves. --cluster=ADDRESS --workers=4 trains on machines of a
+Ray cluster (docs/cluster.md). docs/train.md tells the rest.
 """
 
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app
+from roadmark.cluster import flags as cluster_flags
 from roadmark.storage import path_flags
 from roadmark.training.options import TrainOptions, TrainResult
 
@@ -84,15 +86,28 @@ _SHOW_INPUTS = flags.DEFINE_integer(
 _PROFILE = flags.DEFINE_bool(
     "profile", False, "Write a TensorBoard profile of ten steps to the run folder."
 )
+_CLUSTER = cluster_flags.define_workers()
+path_flags.leave_all(unless="cluster")
 
+# Options of the same names.
+_AS_GIVEN = (
+    *(_TRAIN_RECORDS, _EVAL_RECORDS, _STEPS, _BATCH_SIZE, _SEED, _FINE_TUNE_CHECKPOINT, _RESTART),
+    *(_CHECK_LEARNING_RATE, _XLA, _NATIVE_TARGET_ASSIGNMENT, _CHECKPOINT_EVERY, _KEEP_CHECKPOINTS),
+    *(_LOG_EVERY, _EVAL_EVERY, _EVAL_SUBSET, _BEST_BY, _PATIENCE, _TRACK, _SHOW_INPUTS, _PROFILE),
+)
 _STOPPED_BY = {app.EXIT_INTERRUPTED: "Ctrl-C", app.EXIT_TERMINATED: "SIGTERM"}
 
 
 def main() -> int:
     """Trains as the flags say."""
-    from roadmark.training import batch_fit, loop
+    from roadmark.training import batch_fit, loop, placing
 
     options = _options()
+    if _CLUSTER.value:
+        command = ["-P", str(Path(__file__).absolute()), *cluster_flags.given_besides()]
+        placed = placing.Placement(cluster_flags.choice(), flags.FLAGS.workers, command)
+        placing.train(placed, options, lambda line: print(line, flush=True))
+        return 0
     try:
         result = loop.train(options)
     except batch_fit.OutOfMemoryError as error:
@@ -103,30 +118,11 @@ def main() -> int:
 def _options() -> TrainOptions:
     return TrainOptions(
         config=Path(_CONFIG.value),
-        train_records=_TRAIN_RECORDS.value,
-        eval_records=_EVAL_RECORDS.value,
         label_map=_LABEL_MAP.value and Path(_LABEL_MAP.value),
         model_dir=_MODEL_DIR.value and Path(_MODEL_DIR.value),
-        steps=_STEPS.value,
-        batch_size=_BATCH_SIZE.value,
-        seed=_SEED.value,
-        fine_tune_checkpoint=_FINE_TUNE_CHECKPOINT.value,
         overrides=tuple(_SET.value),
         recipe=_RECIPE.value and Path(_RECIPE.value),
-        restart=_RESTART.value,
-        check_learning_rate=_CHECK_LEARNING_RATE.value,
-        xla=_XLA.value,
-        native_target_assignment=_NATIVE_TARGET_ASSIGNMENT.value,
-        checkpoint_every=_CHECKPOINT_EVERY.value,
-        keep_checkpoints=_KEEP_CHECKPOINTS.value,
-        log_every=_LOG_EVERY.value,
-        eval_every=_EVAL_EVERY.value,
-        eval_subset=_EVAL_SUBSET.value,
-        best_by=_BEST_BY.value,
-        patience=_PATIENCE.value,
-        track=_TRACK.value,
-        show_inputs=_SHOW_INPUTS.value,
-        profile=_PROFILE.value,
+        **{flag.name: flag.value for flag in _AS_GIVEN},
     )
 
 

@@ -9,6 +9,9 @@ from roadmark.errors import UserError
 from roadmark.training.options import TrainOptions
 
 VARIABLE = "TF_CONFIG"
+UNREACHABLE = "another worker cannot be reached"
+"""What the others say when one is lost."""
+
 _EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
@@ -81,6 +84,6 @@ def lost(cluster: Cluster, reason: Any) -> UserError:
     """What the others say when a worker is not there any more."""
     return UserError(
         f"worker {cluster.index + 1} of {cluster.workers}",
-        f"another worker cannot be reached: {str(reason).splitlines()[0][:120]}",
+        f"{UNREACHABLE}: {str(reason).splitlines()[0][:120]}",
         "the checkpoints are whole: repeat the command on every worker to resume",
     )
