@@ -20,7 +20,7 @@ from roadmark.inference import openvino_engine  # noqa: F401 - its import is not
 from roadmark.inference.detector import Detector
 from roadmark.manifest import FIXED_SHAPE, InputSpec
 from roadmark.ops.preprocess import preprocess
-from roadmark.video import ByModel, VideoOptions, annotate_video
+from roadmark.video import ByModel, VideoOptions, VideoResult, annotate_video
 from roadmark.video.reader import Frame, VideoReader
 
 Arrays = dict[str, np.ndarray]
@@ -111,7 +111,7 @@ def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     else:
         detector = _Sleeping(options["sleep_s"], options["boxes"])
 
-    def call() -> Arrays:
+    def call() -> tuple[VideoResult, float, str]:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
             out = Path(folder, "out.mp4")
             watched = _Watched(detector)
@@ -123,18 +123,21 @@ def annotating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
                 out.with_suffix(".json"),
                 VideoOptions(options["batch_size"]),
             )
-            listing = json.loads(out.with_suffix(".json").read_text())
+            return result, watched.growth_mb, out.with_suffix(".json").read_text()
+
+    def read(made: tuple[VideoResult, float, str]) -> Arrays:
+        result, growth_mb, listing = made
         speed = json.dumps(result.speed.to_dict()).encode()
         return {
             "frames": np.array(result.frames),
-            **_shown(listing["annotations"]),
-            "resident_mb": np.array(watched.growth_mb),
+            **_shown(json.loads(listing)["annotations"]),
+            "resident_mb": np.array(growth_mb),
             "first_frame_s": np.array(result.first_frame_s),
             "speed": np.frombuffer(speed, np.uint8),
             "engine": np.frombuffer(engine.encode(), np.uint8),
         }
 
-    return call, lambda found: found
+    return call, read
 
 
 def _load(options: Mapping[str, Any], threads: int) -> Detector:
