@@ -34,7 +34,7 @@ _MODEL = path_flags.define_run("model", None, "An exported folder, instead of a 
 _DETECTIONS = path_flags.define_run(
     "detections", None, "A file of detections (COCO JSON), instead of a model."
 )
-_ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
+_ENGINE = flags.DEFINE_string("engine", "auto", "Or tensorflow, onnxruntime, openvino, tensorrt.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "exported", "fp32, bf16, int8, auto, or exported.")
 _TRUST = flags.DEFINE_bool("trust", False, "As of infer.")

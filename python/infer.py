@@ -48,7 +48,7 @@ _SCORE_THRESHOLD = flags.DEFINE_float(
 )
 _CLASSES = flags.DEFINE_list("classes", [], "Only these class names, with commas between them.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Pictures per run of the model.", 1)
-_ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
+_ENGINE = flags.DEFINE_string("engine", "auto", "Or tensorflow, onnxruntime, openvino, tensorrt.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "auto", "fp32, bf16, int8, exported; auto: fastest.")
 _TRUST = flags.DEFINE_bool("trust", False, "Run TensorRT engines that the export does not list.")

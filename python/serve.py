@@ -22,7 +22,7 @@ from roadmark.storage import path_flags
 _MODEL = path_flags.define_inputs("model", [], "FOLDER or NAME=FOLDER; give it once per model.")
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all.")
 _PORT = flags.DEFINE_integer("port", 8080, "Port to listen on; 0 for any.", 0, 65535)
-_ENGINE = flags.DEFINE_string("engine", "auto", "tensorflow, onnxruntime, openvino, or auto.")
+_ENGINE = flags.DEFINE_string("engine", "auto", "Or tensorflow, onnxruntime, openvino, tensorrt.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "exported", "fp32, bf16, int8, auto, or exported.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Processor threads of the model; 0 for all.", 0)

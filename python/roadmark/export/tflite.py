@@ -1,6 +1,7 @@
 """The network alone for TensorFlow Lite (LiteRT), as telephones and small boards run it."""
 
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,10 @@ class Interpreter(Engine):
     def __init__(self, path: Path) -> None:
         import tensorflow as tf
 
-        self._run = tf.lite.Interpreter(str(path)).get_signature_runner(_SIGNATURE)
+        with warnings.catch_warnings():
+            # That a later TensorFlow has it elsewhere is nothing to the user.
+            warnings.simplefilter("ignore", UserWarning)
+            self._run = tf.lite.Interpreter(str(path)).get_signature_runner(_SIGNATURE)
 
     @classmethod
     def load(
