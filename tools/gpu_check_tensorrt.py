@@ -112,7 +112,7 @@ def load(path: Path, precision: str) -> tensorrt_engine.TensorRtEngine:
         "tensorrt",
         path.name,
         precision,
-        {"batch_min": "1", "batch_max": "1", "batch": "1", engine_nms.NMS: engine_nms.PLUGIN},
+        {"batch_min": "1", "batch_max": "1", "batch": "1", tensorrt_stamp.NMS: engine_nms.PLUGIN},
     )
     return tensorrt_engine.TensorRtEngine(tensorrt_engine.deserialised(path, stamp, ""), stamp)
 

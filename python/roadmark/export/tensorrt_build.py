@@ -23,6 +23,7 @@ from roadmark.inference.tensorrt_stamp import (
     BATCH_MAX,
     BATCH_MIN,
     HARDWARE_COMPATIBLE,
+    NMS,
     VERSION_COMPATIBLE,
     YES,
     Here,
@@ -163,7 +164,7 @@ def add(folder: Path, plan: Plan) -> tuple[Manifest, Agreement | None]:
             VERSION_COMPATIBLE: YES if plan.version_compatible else "no",
             HARDWARE_COMPATIBLE: YES if plan.hardware_compatible else "no",
             **({BATCH: str(fixed)} if fixed else {}),
-            **({engine_nms.NMS: engine_nms.PLUGIN} if plan.nms_in_engine else {}),
+            **({NMS: engine_nms.PLUGIN} if plan.nms_in_engine else {}),
         }
         made = EngineStamp(
             TENSORRT,

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from roadmark.errors import UserError
+from roadmark.inference.tensorrt_stamp import BATCH
 from roadmark.manifest import EngineStamp, InputSpec, Manifest
 
 AUTO = "auto"
@@ -28,8 +29,6 @@ TENSORRT = "tensorrt"
 ENGINES = (TENSORFLOW, ONNXRUNTIME, OPENVINO, TENSORRT)
 DEVICES = ("cpu", "gpu")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-# In what an engine was built for: the only batch size that it takes.
-BATCH = "batch"
 # Fastest first, as measured: docs/export.md. TensorFlow runs every export.
 _ORDER_ON_CPU = (OPENVINO, ONNXRUNTIME, TENSORFLOW)
 _ORDER_ON_GPU = (TENSORRT, ONNXRUNTIME, TENSORFLOW)

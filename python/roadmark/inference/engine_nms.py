@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from roadmark.detections import Detections
+from roadmark.inference.tensorrt_stamp import NMS
 from roadmark.manifest import EngineStamp, InputSpec
 from roadmark.ops.preprocess import resized_size
 
 PLUGIN = "EfficientNMS_TRT"
-# In what an engine was built for: the plugin that is inside it.
-NMS = "nms"
 NUM_DETECTIONS = "num_detections"
 BOXES, SCORES, CLASSES = "detection_boxes", "detection_scores", "detection_classes"
 OUTPUTS = (NUM_DETECTIONS, BOXES, SCORES, CLASSES)

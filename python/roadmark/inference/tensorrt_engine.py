@@ -119,10 +119,7 @@ class TensorRtEngine(Engine):
         here = tensorrt_stamp.probe()
         stamp = _stamp(description, precision)
         path = Path(folder) / stamp.path
-        rebuild = (
-            f"bazel run //python:export -- --engines_of={folder} --format=tensorrt "
-            f"--precision={stamp.precision}"
-        )
+        rebuild = tensorrt_stamp.rebuild_command(folder, stamp)
         is_trusted = TRUSTED in stamp.built_for
         if not is_trusted:
             tensorrt_stamp.refuse_mismatch(path, stamp, description, here, rebuild)

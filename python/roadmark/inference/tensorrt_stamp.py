@@ -17,6 +17,8 @@ PROCESS = Path(__file__).with_name("tensorrt_process.py")
 BATCH_MIN, BATCH_MAX = "batch_min", "batch_max"
 VERSION_COMPATIBLE, HARDWARE_COMPATIBLE = "version_compatible", "hardware_compatible"
 YES = "yes"
+# The only batch size that it takes, where there is but one; and the plugin that is inside it.
+BATCH, NMS = "batch", "nms"
 # From which compute capability on a hardware-compatible engine runs: Ampere.
 _AMPERE = (8, 0)
 
@@ -73,6 +75,23 @@ def run_process(
         raise UserError(
             "--tensorrt_python", f"{python} cannot be run ({error.strerror})", "name another"
         ) from None
+
+
+def rebuild_command(folder: str | Path, stamp: EngineStamp) -> str:
+    """What builds an engine again, for the machine where it is run.
+
+    Args:
+        folder: The exported model.
+        stamp: What its manifest says about the engine.
+    """
+    built = stamp.built_for
+    flags = [f"--engines_of={folder}", "--format=tensorrt", f"--precision={stamp.precision}"]
+    if BATCH_MAX in built and BATCH not in built:
+        flags.append(f"--max_batch={built[BATCH_MAX]}")
+    flags += ["--portable=version"] * (built.get(VERSION_COMPATIBLE) == YES)
+    flags += ["--portable=hardware"] * (built.get(HARDWARE_COMPATIBLE) == YES)
+    flags += ["--nms_in_engine"] * (NMS in built)
+    return f"bazel run //python:export -- {' '.join(flags)}"
 
 
 def refuse_mismatch(

@@ -34,6 +34,23 @@ def _stamp(**changes):
     return EngineStamp("tensorrt", "tensorrt/model_fp16.engine", "fp16", _BUILT | changes)
 
 
+@pytest.mark.parametrize(
+    ("stamp", "flags"),
+    [
+        (_stamp(), "--max_batch=8"),
+        (_stamp(batch="4"), ""),
+        (
+            _stamp(nms="EfficientNMS_TRT", hardware_compatible="yes", version_compatible="no"),
+            "--max_batch=8 --portable=hardware --nms_in_engine",
+        ),
+        (_stamp(version_compatible="yes"), "--max_batch=8 --portable=version"),
+    ],
+)
+def test_the_command_that_rebuilds_has_all_that_was_asked_for(stamp, flags):
+    start = "bazel run //python:export -- --engines_of=runs/a --format=tensorrt --precision=fp16"
+    assert tensorrt_stamp.rebuild_command("runs/a", stamp) == f"{start} {flags}".rstrip()
+
+
 _VERSION = {"version_compatible": "yes"}
 _HARDWARE = {"hardware_compatible": "yes"}
 
