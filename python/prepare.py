@@ -18,18 +18,22 @@ Everything is checked: pictures are decoded whole, boxes must lie in them. What 
 or dropped under a named rule, counted, shown and listed in findings.csv; --strict refuses it.
 Existing train and valid folders are kept; else a fifth is drawn for validation, whole drives or
 other groups at a time. Class ids become 1 to n unless --label_map gives them.
-See docs/prepare.md.
+See docs/prepare.md; --cluster=auto has the machines of a Ray cluster judge the pictures
+(docs/cluster.md).
 """
 
+import dataclasses
 from pathlib import Path
 
 from absl import flags
 
 from roadmark import app, locations
 from roadmark.classification import class_preparation, class_sources
+from roadmark.cluster import flags as cluster_flags
 from roadmark.data import checking, preparation
 from roadmark.data.formats import registry
 from roadmark.data.formats.request import Request
+from roadmark.data.judging_parts import ClusterJudge
 from roadmark.errors import UserError
 from roadmark.odapi import label_map
 from roadmark.storage import path_flags
@@ -71,6 +75,7 @@ _RECORDS = path_flags.define_input(
 _NUM_CLASSES = flags.DEFINE_integer(
     "num_classes", None, "num_classes of the pipeline config, for --check."
 )
+_CLUSTER = cluster_flags.define("parts of the pictures")
 
 
 def main() -> int:
@@ -78,6 +83,8 @@ def main() -> int:
     if _CHECK.value:
         return _check()
     if flags.FLAGS["from"].value in class_sources.FORMATS:
+        if _CLUSTER.value:
+            raise UserError("--cluster", "found a set of classes", "leave it out: one machine does")
         return _prepare_classes(Path(_OUT.value or locations.CLASS_SET))
     request = Request(
         input=_INPUT.value,
@@ -97,7 +104,14 @@ def main() -> int:
         group_by=_GROUP_BY.value,
         strict=_STRICT.value,
     )
-    prepared = preparation.prepare(options)
+    if _CLUSTER.value:
+        kept = options.out.absolute().with_name(f".{options.out.name}.parts")
+        given = tuple(path_flags.as_given(flag) or "" for flag in (_INPUT, _IMAGES))
+        judge = ClusterJudge(cluster_flags.choice(), kept, given)
+        prepared = preparation.prepare(dataclasses.replace(options, judge=judge))
+        judge.end()
+    else:
+        prepared = preparation.prepare(options)
     print(prepared.text, end="")
     print(f"\nwrote {prepared.out}; look at {prepared.out / 'samples.jpg'}")
     return 0

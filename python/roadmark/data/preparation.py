@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,9 @@ _OWN_FILE = re.compile(
 )
 
 
+Judge = Callable[[Sequence[SourceImage], Rules], Iterator[Judged]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What `prepare` is asked for.
@@ -52,6 +55,7 @@ class Options:
         group_by: Regular expression that finds a picture's group in its name, or None.
         strict: Refuse a set with faults instead of fixing and dropping.
         origin: What the card names as the input; empty for that of the request.
+        judge: Judges pictures in order; None for `judged`.
     """
 
     request: Request
@@ -62,6 +66,7 @@ class Options:
     group_by: str | None = None
     strict: bool = False
     origin: str = ""
+    judge: Judge | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +104,7 @@ def prepare(options: Options) -> Prepared:
         "seed": options.seed,
     }
     with atomic_folder(options.out) as folder:
-        statistics = _write(splits, source, label_map, options.seed, folder)
+        statistics = _write(splits, source, label_map, options, folder)
         if options.strict:
             source.ledger.refuse_faults(STRICT_SHOWN)
         _require_objects(statistics, source.ledger, options.request.input)
@@ -171,17 +176,21 @@ def _numbered(source: SourceSet, where: str) -> LabelMap:
 
 
 def _write(
-    splits: splitting.Splits, source: SourceSet, label_map: LabelMap, seed: int, folder: Path
+    splits: splitting.Splits,
+    source: SourceSet,
+    label_map: LabelMap,
+    options: Options,
+    folder: Path,
 ) -> dict[str, SplitStatistics]:
-    rules = Rules(_class_ids(label_map), source.has_masks)
+    rules, judge = Rules(_class_ids(label_map), source.has_masks), options.judge or judged
     statistics = {}
     seen: dict[bytes, str] = {}
     with progress.track("preparing", len(source.images), "pictures") as meter:
         for split, images in splits.items():
-            order = splitting.shuffled(images, seed)
+            order = splitting.shuffled(images, options.seed)
             statistics[split] = SplitStatistics()
             with contextlib.closing(_Shards(folder, split, len(order))) as shards:
-                for image, result in zip(order, judged(order, rules), strict=True):
+                for image, result in zip(order, judge(order, rules), strict=True):
                     source.ledger.extend(result.findings)
                     meter.advance()
                     if result.image is None:
