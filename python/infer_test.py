@@ -1,5 +1,7 @@
 """What //python:infer answers to mistakes, before it loads a model or TensorFlow."""
 
+import shutil
+
 import pytest
 from PIL import Image
 
@@ -14,6 +16,10 @@ def folder(tmp_path_factory):
     (folder / "pictures").mkdir()
     Image.new("RGB", (8, 8)).save(folder / "pictures" / "a.png")
     (folder / "empty").mkdir()
+    for damage in ("altered", "missing"):
+        shutil.copytree("tests/models/quickstart/export", folder / damage)
+    (folder / "altered" / "label_map.pbtxt").write_text("item { id: 1 name: 'unicorn' }")
+    (folder / "missing" / "anchors.npy").unlink()
     return folder
 
 
@@ -33,6 +39,8 @@ def folder(tmp_path_factory):
         (["--video", "street.mp4"], "make one with: bazel run //python:demo"),
         (["--images", "pictures"], "make one with: bazel run //python:demo"),
         (["--video=street.mp4", "--model=none"], "none/manifest.json: not found"),
+        (["--video=street.mp4", "--model=altered"], "label_map.pbtxt: altered: found SHA-256"),
+        (["--video=street.mp4", "--model=missing"], "missing/anchors.npy: "),
         (["--video=street.mp4", "--score_threshold=7"], "--score_threshold=7"),
         (["--video=street.mp4", "--codec=vp9", "--out=a.mov"], "a.mov: .mov cannot hold vp9"),
         (["--video=street.mp4", "--start=1:2:3:4"], "--start: found '1:2:3:4'; give seconds"),
