@@ -62,6 +62,7 @@ def main() -> int:
     """Runs the command; see the module's text."""
     _check()
     from roadmark.inference.wanted import Wanted
+    from roadmark.training import metrics
 
     paths = (_MODEL_DIR, _CONFIG, _CHECKPOINT, _LABEL_MAP, _MODEL, _EVAL_RECORDS)
     wanted = Wanted(
@@ -81,6 +82,7 @@ def main() -> int:
         corruptions=_CORRUPTIONS.value,
         severities=_SEVERITIES.value,
         out=_OUT.value,
+        history=metrics.history,
         choice=cluster_flags.choice() if _CLUSTER.value else None,
         given={flag.name: path_flags.as_given(flag) for flag in paths},
     )

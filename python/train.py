@@ -100,7 +100,7 @@ _STOPPED_BY = {app.EXIT_INTERRUPTED: "Ctrl-C", app.EXIT_TERMINATED: "SIGTERM"}
 
 def main() -> int:
     """Trains as the flags say."""
-    from roadmark.training import batch_fit, loop, placing
+    from roadmark.training import batch_fit, placing
 
     options = _options()
     if _CLUSTER.value:
@@ -108,11 +108,7 @@ def main() -> int:
         placed = placing.Placement(cluster_flags.choice(), flags.FLAGS.workers, command)
         placing.train(placed, options, lambda line: print(line, flush=True))
         return 0
-    try:
-        result = loop.train(options)
-    except batch_fit.OutOfMemoryError as error:
-        batch_fit.replace_process(options, error)
-    return _end(result)
+    return _end(batch_fit.train(options))
 
 
 def _options() -> TrainOptions:

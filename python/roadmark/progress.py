@@ -94,6 +94,12 @@ def _bar(what: str, total: int | None, unit: str, done: int) -> Iterator[Meter]:
             _displays.remove(progress)
 
 
+def stop() -> None:
+    """Leaves the terminal as it was found, for a process that ends without leaving `track`."""
+    for progress in _displays:
+        progress.stop()
+
+
 class _PlainMeter:
     def __init__(self, what: str, total: int | None, unit: str, done: int):
         self._what, self._total, self._unit = what, total, unit

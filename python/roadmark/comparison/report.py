@@ -10,23 +10,22 @@ from pathlib import Path
 
 from roadmark import atomic
 from roadmark.comparison import disagreement_pictures, table
-from roadmark.comparison.comparing import Comparison, Disagreement
-from roadmark.comparison.runs import TOTAL_LOSS
+from roadmark.comparison.comparing import Comparison, Disagreement, RunResult
 from roadmark.evaluation import (
     average_precision,
     charts,
     curves,
     evaluation,
     figures,
+    history,
     page,
     set_ups,
 )
-from roadmark.evaluation.charts import Axes, Series
+from roadmark.evaluation.charts import Series
 from roadmark.evaluation.coco import BOXES
 from roadmark.evaluation.figures import Figure
+from roadmark.evaluation.history import History
 from roadmark.evaluation.records import Selection
-
-_MOST_POINTS = 200
 
 
 def write_json(comparison: Comparison, path: Path) -> None:
@@ -159,36 +158,13 @@ def _differences(comparison: Comparison) -> str:
 
 
 def _training(comparison: Comparison) -> str:
-    losses, precision = [], []
-    for number, one in enumerate(comparison.results):
-        run = one.run
-        losses.append(Series(run.name, _smoothed(_column(run.training, TOTAL_LOSS)), colour=number))
-        validation = _column(run.validation, TOTAL_LOSS)
-        if not validation and not math.isnan(run.validation_loss):
-            validation = [(run.step or 0, run.validation_loss)]
-        mark = validation[-1] if validation else None
-        losses.append(Series(run.name, validation, mark, colour=number, is_dashed=True))
-        scores = _column(run.validation, "mAP")
-        if not scores and run.step is not None:
-            scores = [(run.step, one.metrics.summary[BOXES]["mAP"])]
-        mark = scores[-1] if scores else None
-        precision.append(Series(run.name, scores, mark, colour=number))
-    if not any(series.points for series in losses + precision):
-        return "<h2>Training</h2><p>No run has a metrics.csv.</p>"
-    # The first steps' losses would press the rest to the ground.
-    axes = charts.fitting(losses)
-    late = [y for one in losses for _, y in one.points[len(one.points) // 20 :]]
-    axes = Axes(axes.x, (0.0, 1.05 * max(late, default=axes.y[1])))
-    return (
-        "<h2>Training</h2><p>Losses: training is drawn through, smoothed; validation is dashed, "
-        "its last value a dot. What lies above the frame is cut off.</p>"
-        '<div class="charts">'
-        + page.boxed(charts.lines("total loss over steps", "step", "total loss", losses, axes=axes))
-        + page.boxed(
-            charts.lines("mAP over steps", "step", "mAP", precision, axes=charts.fitting(precision))
-        )
-        + "</div>"
-    )
+    return history.section([_history(one) for one in comparison.results])
+
+
+def _history(one: RunResult) -> History:
+    run = one.run
+    found = History(run.name, run.training, run.validation)
+    return found.with_evaluation(run.step, run.validation_loss, one.metrics.summary[BOXES]["mAP"])
 
 
 def _curves(comparison: Comparison) -> str:
@@ -259,19 +235,6 @@ def _pictures(comparison: Comparison, one: Disagreement, files: Sequence[bytes])
         for name, verdict, data in zip(table.names(comparison), one.verdicts, files, strict=True)
     )
     return f'<h3>{html.escape(one.picture)}</h3><div class="sheet wide">{figures}</div>'
-
-
-def _column(rows: Sequence[tuple[int, dict]], name: str) -> list[tuple[float, float]]:
-    return [(float(step), values[name]) for step, values in rows if name in values]
-
-
-def _smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Means of so many neighbours that a chart's width has room for them."""
-    width = max(1, math.ceil(len(points) / _MOST_POINTS), len(points) // 50)
-    parts = [points[start : start + width] for start in range(0, len(points), width)]
-    return [
-        (sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts
-    ]
 
 
 def _signed(value: float) -> str:

@@ -12,17 +12,13 @@ from roadmark.comparison import settings
 from roadmark.comparison.settings import CONFIG
 from roadmark.errors import UserError
 from roadmark.evaluation.evaluation import Cost
+from roadmark.evaluation.history import TOTAL_LOSS
 from roadmark.odapi import pipeline_config
 from roadmark.training import metrics
-from roadmark.training.metrics import STEP
-
-TOTAL_LOSS = "total_loss"
 
 _LABEL_MAP = "label_map.pbtxt"
 _DETECTIONS = ("detections.json", "detections.json.gz")
 _EVALUATION = "evaluation.json"
-_METRICS = "metrics.csv"
-_EVALUATIONS = "evaluations.csv"
 _STEPS_PER_SECOND = "steps_per_second"
 _SECONDS_PER_HOUR = 3600
 # Of an external result: what is given, and what it is called in `Cost`.
@@ -129,8 +125,8 @@ def of_folder(folder: Path) -> Run:
             f"make it with: bazel run //python:evaluate -- --model_dir={folder}",
         )
     found = _evaluation(folder / _EVALUATION)
-    training = _rows(folder / _METRICS)
-    validation = _rows(folder / _EVALUATIONS)
+    training = metrics.values(folder / metrics.TRAINING)
+    validation = metrics.values(folder / metrics.EVALUATIONS)
     step = found.get("step")
     return Run(
         name=folder.resolve().name,
@@ -222,19 +218,6 @@ def _evaluation(path: Path) -> dict[str, Any]:
             f"make it anew with: bazel run //python:evaluate -- --model_dir={path.parent}",
         ) from None
     return {"cost": cost, "losses": losses, "step": step}
-
-
-def _rows(path: Path) -> list[tuple[int, dict[str, float]]]:
-    rows = []
-    for row in metrics.read(path):
-        try:
-            values = {name: float(text) for name, text in row.items() if name != STEP and text}
-        except ValueError as error:
-            raise UserError(
-                f"{path}: step {row[STEP]}", str(error), "correct it, or remove the file"
-            ) from None
-        rows.append((int(row[STEP]), values))
-    return rows
 
 
 def _hours(training: Sequence[tuple[int, Mapping[str, float]]]) -> float:

@@ -108,6 +108,7 @@ def _use(run_folder: Path, records: Path, clip: Path, seed: int) -> _Results:
     from roadmark.inference import checkpoint
     from roadmark.inference.detector import Detector
     from roadmark.odapi import trained_model
+    from roadmark.training.metrics import history
     from roadmark.video import ByModel, VideoOptions, annotate_video
 
     unseen = str(records / Path(locations.EVAL_RECORDS).name)
@@ -117,7 +118,8 @@ def _use(run_folder: Path, records: Path, clip: Path, seed: int) -> _Results:
         selection, names = evaluation_records.select(unseen), model.label_map.names
         with recording(run_folder / "detections.json", names) as recorded:
             found = checkpoint.evaluate(model, selection, recorded.add)
-        metrics, report, _ = Results(found, recorded, names, selection).write(run_folder, "", seed)
+        results = Results(found, recorded, names, selection, history(run_folder))
+        metrics, report, _ = results.write(run_folder, "", seed)
     with _step(4, "export (export)"):
         exported = exporter.export(model, locations.export_dir(run_folder))
         detector = Detector.load(exported.folder)

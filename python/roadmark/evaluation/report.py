@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roadmark import atomic
-from roadmark.evaluation import charts, evaluation, mistake_pictures, page
+from roadmark.evaluation import charts, evaluation, history, mistake_pictures, page
 from roadmark.evaluation.analysis import Analysis, Mistake
 from roadmark.evaluation.bootstrap import Interval
 from roadmark.evaluation.charts import Axes, Bar, Series
 from roadmark.evaluation.coco import BOXES
 from roadmark.evaluation.corruption import SEVERITIES
 from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.history import History
 from roadmark.evaluation.matching import Picture
 from roadmark.evaluation.records import Selection
 from roadmark.evaluation.tide import ErrorSplit
@@ -28,6 +29,7 @@ def write(
     pictures: Sequence[Picture],
     selection: Selection,
     path: Path,
+    run: History | None = None,
 ) -> None:
     """Writes the report; pictures of mistakes are part of it.
 
@@ -37,6 +39,7 @@ def write(
         pictures: The evaluation's.
         selection: The evaluation's records, in the order of `pictures`.
         path: The .html file.
+        run: How the run went that was evaluated; None where that is not known.
 
     Raises:
         UserError: A record is damaged or its picture cannot be decoded.
@@ -44,6 +47,7 @@ def write(
     sections = [
         _head(found, analysis),
         _coco(found),
+        *_training(found, run),
         _classes(found, analysis),
         _errors(analysis.errors),
         _confusion(analysis),
@@ -104,6 +108,14 @@ def _coco(found: Evaluation) -> str:
         losses = [[name, page.number(value, 4)] for name, value in found.losses.items()]
         parts.append(page.table(["validation loss", "mean"], losses))
     return f'<h2>COCO metrics</h2><div class="charts">{"".join(map(page.boxed, parts))}</div>'
+
+
+def _training(found: Evaluation, run: History | None) -> list[str]:
+    if run is None:
+        return []
+    loss = found.losses.get(history.TOTAL_LOSS, math.nan)
+    precision = found.metrics.summary[BOXES]["mAP"]
+    return [history.section([run.with_evaluation(found.step, loss, precision)])]
 
 
 def _classes(found: Evaluation, analysis: Analysis) -> str:

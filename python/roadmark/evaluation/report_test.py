@@ -13,6 +13,7 @@ from roadmark.detections import Detections
 from roadmark.evaluation import analysis, mistake_pictures, records, report
 from roadmark.evaluation.corruption import Corruption, Robustness
 from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.history import History
 from roadmark.evaluation.recording import Recording
 from roadmark.evaluation.results import Results
 from roadmark.odapi.label_map import LabelMap
@@ -98,6 +99,18 @@ def test_names_are_shown_as_they_are(written):
 )
 def test_sections(written, heading):
     assert f"<h2>{heading}</h2>" in written[0]
+
+
+def test_training_is_drawn_where_a_run_was_evaluated(written, tmp_path):
+    assert "<h2>Training</h2>" not in written[0]
+    result, recorded, selection = evaluated(tmp_path / "records")
+    found = analysis.analyse(recorded.pictures, small_records.NAMES, resamples=5)
+    run = History("first", [(1, {"total_loss": 3.0}), (9, {"total_loss": 2.0})])
+    report.write(result, found, recorded.pictures, selection, tmp_path / "report.html", run)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "total loss over steps" in text
+    assert "mAP over steps" in text
+    assert Page(text).open == []
 
 
 def test_robustness_is_shown_where_it_was_measured(written):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from roadmark.evaluation import analysis, detections_reading, evaluation, mining, report
 from roadmark.evaluation.evaluation import Evaluation
+from roadmark.evaluation.history import History
 from roadmark.evaluation.recording import Recording
 from roadmark.evaluation.records import Selection
 from roadmark.odapi.label_map import LabelMap
@@ -20,12 +21,14 @@ class Results:
         recorded: What was marked and found in each chosen record's picture.
         names: Class name by label map id.
         selection: The records.
+        history: How the run went that was evaluated; None where that is not known.
     """
 
     evaluation: Evaluation
     recorded: Recording
     names: Mapping[int, str]
     selection: Selection
+    history: History | None = None
 
     def write(self, out: Path, suffix: str, seed: int) -> list[Path]:
         """Prints tables and writes JSON, the report and TensorBoard scalars.
@@ -43,7 +46,8 @@ class Results:
         evaluation.print_analysis(found)
         written = [out / f"evaluation{suffix}.json", out / f"report{suffix}.html"]
         evaluation.write_json(self.evaluation, written[0], found)
-        report.write(self.evaluation, found, self.recorded.pictures, self.selection, written[1])
+        pictures = self.recorded.pictures
+        report.write(self.evaluation, found, pictures, self.selection, written[1], self.history)
         if self.evaluation.step is not None:
             written.append(out / "tensorboard" / f"eval{suffix}")
             evaluation.write_scalars(self.evaluation, written[-1])

@@ -9,6 +9,7 @@ from roadmark import locations, manifest
 from roadmark.cluster.choice import Choice
 from roadmark.errors import UserError
 from roadmark.evaluation import corruption, detections_reading, records
+from roadmark.evaluation.history import History
 from roadmark.evaluation.parts import Sharing
 from roadmark.evaluation.recording import Recording, recording
 from roadmark.evaluation.records import Selection
@@ -39,6 +40,7 @@ class Wanted:
         corruptions: Names.
         severities: Numbers.
         out: Folder.
+        history: Reads how the run of a folder went.
         choice: The cluster, or None to do all here.
         given: The paths among these as other machines find them.
     """
@@ -59,6 +61,7 @@ class Wanted:
     corruptions: Sequence[str]
     severities: Sequence[str]
     out: str | None
+    history: Callable[[Path], History | None]
     choice: Choice | None
     given: Mapping[str, str | None]
 
@@ -133,7 +136,8 @@ class Wanted:
                 result = checkpoint.evaluate_on_cluster(
                     model, sharing, selection, recorded.add, worse
                 )
-        return Results(result, recorded, names, selection), out, ""
+        history = None if run is None else self.history(run)
+        return Results(result, recorded, names, selection, history), out, ""
 
     def _loader(self, run: Path | None, config: str | None, model: TrainedModel) -> Any:
         from roadmark.inference import checkpoint

@@ -1,8 +1,7 @@
 """Which batch size fits into memory, found by trying, each time in a process of its own.
 
 TensorFlow gives a GPU's memory back only when its process ends. So what ran out of memory hands
-over: `replace_process` puts the search in its place, and the search starts a process for each try.
-Needs no TensorFlow.
+over: the search takes its place, and starts a process for each try. Needs no TensorFlow.
 """
 
 import dataclasses
@@ -13,10 +12,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
+from roadmark import progress
 from roadmark.errors import UserError
 from roadmark.training import cluster
-from roadmark.training.options import TrainOptions
+from roadmark.training.memory_watch import Memory
+from roadmark.training.options import TrainOptions, TrainResult
 
 # Steps of a try. The second one finds the first one's values still held.
 STEPS = 2
@@ -34,15 +36,35 @@ class OutOfMemoryError(UserError):
 
     Args:
         batch_size: Images of the batch.
+        memory: What was left of the processor's; None where TensorFlow was refused some.
     """
 
-    def __init__(self, batch_size: int):
+    def __init__(self, batch_size: int, memory: Memory | None = None):
         self.batch_size = batch_size
+        found = f": {memory}" if memory is not None else ""
         super().__init__(
             "train_config.batch_size",
-            f"{batch_size} images at a time take more memory than there is",
+            f"{batch_size} images at a time take more memory than there is{found}",
             "give a smaller --batch_size, or work through it in parts: --set recipe.accumulate=2",
         )
+
+
+def train(options: TrainOptions) -> TrainResult:
+    """Trains as `loop.train`, whose errors it raises; out of memory, it does not return.
+
+    The process becomes one that says which batch size fits, and ends with exit code 2.
+
+    Raises:
+        OutOfMemoryError: There are several workers: no search with all of them.
+    """
+    from roadmark.training import loop
+
+    try:
+        return loop.train(options, lambda error: _replace_process(options, error))
+    except OutOfMemoryError as error:
+        if cluster.here().workers > 1:
+            raise
+        _replace_process(options, error)
 
 
 def largest(limit: int, unit: int, fits: Callable[[int], bool]) -> int:
@@ -63,18 +85,9 @@ def largest(limit: int, unit: int, fits: Callable[[int], bool]) -> int:
     return low * unit
 
 
-def replace_process(options: TrainOptions, error: OutOfMemoryError) -> None:
-    """Ends this process, and has another in its place say which batch size fits.
-
-    Args:
-        options: Of the run that ran out of memory.
-        error: How.
-
-    Raises:
-        OutOfMemoryError: The same, where there are several workers: no search with all of them.
-    """
-    if cluster.here().workers > 1:
-        raise error
+def _replace_process(options: TrainOptions, error: OutOfMemoryError) -> NoReturn:
+    # Perhaps from another thread than the one that trains: nothing but this ends that at once.
+    progress.stop()
     print(f"error: {error}", file=sys.stderr)
     print("trying smaller batch sizes, two steps each ...", file=sys.stderr, flush=True)
     sys.stdout.flush()
@@ -129,7 +142,7 @@ def try_once(text: str) -> int:
             check_learning_rate=False,
         )
         try:
-            loop.train(once)
+            loop.train(once, lambda _: os._exit(_OUT_OF_MEMORY))
         except OutOfMemoryError:
             return _OUT_OF_MEMORY
         except UserError as error:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ from roadmark.errors import UserError
 from roadmark.odapi import checkpoints, pipeline_config
 from roadmark.training import cluster, preflight, run_config, schedule, tracking
 from roadmark.training.anchor_watch import AnchorWatch
+from roadmark.training.batch_fit import OutOfMemoryError
 from roadmark.training.cluster import Cluster
 from roadmark.training.evaluations import Evaluate, Evaluations
 from roadmark.training.interruption import Interruption
+from roadmark.training.memory_watch import OnShort, watching
 from roadmark.training.options import TrainOptions, TrainResult
 from roadmark.training.recorder import (
     DATA_WAIT,
@@ -37,13 +39,19 @@ if TYPE_CHECKING:
 
 # Steps after the first of a run that a profile begins and ends after.
 _PROFILED = (10, 20)
+# Steps after which a batch takes no more memory: the second one finds the first one's values held.
+_FILLED = 3
+
+GiveUp = Callable[[OutOfMemoryError], None]
 
 
-def train(options: TrainOptions) -> TrainResult:
+def train(options: TrainOptions, give_up: GiveUp | None = None) -> TrainResult:
     """Trains a detector, or goes on with training it.
 
     Args:
         options: What to train, on what, and where to put it.
+        give_up: Ends the process before the system does, when the first steps leave no memory;
+            called in another thread. None to leave that to the system. Not with several workers.
 
     Returns:
         Where the run is and how far it came.
@@ -51,6 +59,7 @@ def train(options: TrainOptions) -> TrainResult:
     Raises:
         UserError: Config, label map, records or a checkpoint do not fit, the model folder cannot
             be written to, or the loss is no longer finite.
+        OutOfMemoryError: TensorFlow was refused memory for a batch.
     """
     team = cluster.here()
     cluster.check(team, options)
@@ -88,8 +97,9 @@ def train(options: TrainOptions) -> TrainResult:
                     run = _Run(
                         session, recorder, validation, options, written, anchors, team, track
                     )
+                    on_short = _on_short(give_up, train.batch_size, team)
                     with session.peers():
-                        result = run.go(train.num_steps, resume)
+                        result = run.go(train.num_steps, resume, on_short)
                         if not result.exit_code:
                             session.meet()
         _say([*_waited(recorder), *_pruned(session, validation)])
@@ -219,6 +229,12 @@ def _summary(options: TrainOptions, prepared: RunConfig, folder: RunFolder, seed
     ]
 
 
+def _on_short(give_up: GiveUp | None, batch_size: int, team: Cluster) -> OnShort | None:
+    if give_up is None or team.workers > 1:
+        return None
+    return lambda memory: give_up(OutOfMemoryError(batch_size, memory))
+
+
 def _peak(prepared: RunConfig) -> float:
     scale = schedule.factor(prepared.config, prepared.recipe.schedule)
     return scale * schedule.peak_learning_rate(prepared.config)
@@ -258,14 +274,20 @@ class _Run:
         self._options, self._folder, self._tensorboard = options, folder.path, folder.tensorboard
         self._anchors, self._team, self._track = anchors, team, track
 
-    def go(self, last: int, resume: Path | None) -> TrainResult:
-        """Trains to step `last` or until something stops it."""
+    def go(self, last: int, resume: Path | None, on_short: OnShort | None) -> TrainResult:
+        """Trains to step `last` or until something stops it.
+
+        Args:
+            last: The step.
+            resume: Checkpoint that the session went on from; None for none.
+            on_short: What to do when the first steps leave no memory; None for nothing.
+        """
         checkpoint, step = resume, self._session.step
         with Interruption() as interruption:
             if resume is not None:
                 self._evaluate(resume, interruption)
             if step < last:
-                checkpoint, step = self._train(step, last, interruption, resume)
+                checkpoint, step = self._train(step, last, interruption, resume, on_short)
         return TrainResult(
             self._folder,
             checkpoint,
@@ -277,14 +299,23 @@ class _Run:
         )
 
     def _train(
-        self, step: int, last: int, interruption: Interruption, checkpoint: Path | None
+        self,
+        step: int,
+        last: int,
+        interruption: Interruption,
+        checkpoint: Path | None,
+        on_short: OnShort | None,
     ) -> tuple[Path | None, int]:
         options, recorder = self._options, self._recorder
+        filled = step + _FILLED
         saved = self._session.checkpoints_in(self._folder, options.keep_checkpoints)
         profiler = _Profiler(self._session, self._tensorboard, step) if options.profile else None
-        with progress.track("training", last, "steps", done=step) as meter:
+        track = progress.track("training", last, "steps", done=step)
+        with track as meter, watching(on_short) as enough:
             for values, waited in self._session.steps():
                 step += 1
+                if step == filled:
+                    enough.set()
                 recorder.add(values, waited)
                 stopped = interruption.exit_code is not None
                 if stopped and self._team.workers > 1:

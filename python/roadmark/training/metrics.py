@@ -7,8 +7,10 @@ from pathlib import Path
 
 from roadmark import atomic
 from roadmark.errors import UserError
+from roadmark.evaluation.history import History
 
 STEP = "step"
+TRAINING, EVALUATIONS = "metrics.csv", "evaluations.csv"
 
 
 class MetricsFile:
@@ -67,6 +69,32 @@ def read(path: str | Path) -> list[dict[str, str]]:
         if not row.get(STEP, "").isdecimal():
             raise _damaged(path, f"a row with the step {row.get(STEP)!r}")
     return rows
+
+
+def values(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """Step and values of each row, none when there is no file; what is empty is left out.
+
+    Raises:
+        UserError: As `read`, or a value is no number.
+    """
+    rows = []
+    for row in read(path):
+        try:
+            numbers = {name: float(text) for name, text in row.items() if name != STEP and text}
+        except ValueError as error:
+            raise UserError(
+                f"{path}: step {row[STEP]}", str(error), "correct it, or remove the file"
+            ) from None
+        rows.append((int(row[STEP]), numbers))
+    return rows
+
+
+def history(run: Path) -> History | None:
+    """How the run of a folder went; None without a row."""
+    training = values(run / TRAINING)
+    if not training:
+        return None
+    return History(run.resolve().name, training, values(run / EVALUATIONS))
 
 
 def _damaged(path: Path, problem: str) -> UserError:
