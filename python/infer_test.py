@@ -76,3 +76,9 @@ def test_answers_come_without_loading_tensorflow(folder, arguments):
     imported = app_process.run("infer", folder, *arguments, python=["-X", "importtime"]).stderr
     assert " roadmark.app\n" in imported
     assert " tensorflow\n" not in imported
+
+
+def test_help_lists_flags_of_files_and_of_clusters(folder):
+    listed = app_process.run("infer", folder, "--help").stdout.partition("flags:")[2]
+    for name in ("video", "model", "out", "cluster", "tries", "codec"):
+        assert f"\n  --{name}: " in listed

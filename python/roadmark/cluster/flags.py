@@ -7,6 +7,9 @@ from absl import flags
 from roadmark.cluster.choice import Choice
 from roadmark.cluster.jobs import JobResult
 
+# They are the app's that has them defined, whose --help lists them.
+flags.disclaim_key_flags()
+
 _CLUSTER = "cluster"
 _OURS = (_CLUSTER, "nodes", "workers", "cpus_per_worker", "tries")
 
@@ -25,9 +28,7 @@ def define(unit: str) -> flags.FlagHolder:
         "cpus_per_worker", 0, "Processors of each working process; 0: a process per machine.", 0
     )
     flags.DEFINE_integer("tries", 3, f"How often each of the {unit} is tried on a cluster.", 1)
-    return flags.DEFINE_string(
-        _CLUSTER, None, f"Share out {unit}: HOST:PORT of a Ray cluster, auto, or local."
-    )
+    return _define_cluster(f"Share out {unit}: HOST:PORT of a Ray cluster, auto, or local.")
 
 
 def define_workers() -> flags.FlagHolder:
@@ -41,9 +42,7 @@ def define_workers() -> flags.FlagHolder:
         "cpus_per_worker", 0, "On a cluster: processors of each worker; 0: a machine each.", 0
     )
     flags.DEFINE_integer("tries", 3, "On a cluster: how often to begin when workers are lost.", 1)
-    return flags.DEFINE_string(
-        _CLUSTER, None, "Work together: HOST:PORT of a Ray cluster, auto, or local."
-    )
+    return _define_cluster("Work together: HOST:PORT of a Ray cluster, auto, or local.")
 
 
 def given_besides() -> list[str]:
@@ -69,3 +68,14 @@ def end(result: JobResult) -> int:
     for line in result.failures.values():
         print(f"error: {line}", file=sys.stderr)
     return 2 if result.failures else 0
+
+
+def _define_cluster(text: str) -> flags.FlagHolder:
+    defined = flags.DEFINE_string(_CLUSTER, None, text)
+    others = {name: flags.FLAGS[name].default for name in _OURS[1:] if name in flags.FLAGS}
+    flags.register_multi_flags_validator(
+        [_CLUSTER, *others],
+        lambda given: given[_CLUSTER] or all(given[name] == others[name] for name in others),
+        message=f"--{', --'.join(others)} go with --cluster",
+    )
+    return defined

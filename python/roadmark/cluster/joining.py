@@ -52,6 +52,12 @@ def joined(address: str, processors: int | None = None) -> Iterator[Any]:
         _join(ray, address)
     try:
         yield ray
+    except ray.exceptions.RayError as error:
+        raise UserError(
+            f"--cluster={address}",
+            f"was lost: {_first_line(error)}",
+            "repeat the command, which goes on with what is missing",
+        ) from None
     finally:
         ray.shutdown()
 
@@ -102,7 +108,7 @@ def _start(ray: Any, processors: int | None) -> None:
             if attempt == _ATTEMPTS:
                 raise UserError(
                     "Ray",
-                    f"did not start {_ATTEMPTS} times: {str(error).splitlines()[0]}",
+                    f"did not start {_ATTEMPTS} times: {_first_line(error)}",
                     "repeat the command when the machine is less busy",
                 ) from None
 
@@ -121,8 +127,8 @@ def _join(ray: Any, address: str) -> None:
         )
     except Exception as error:  # ConnectionError, and Ray's own of several kinds
         ray.shutdown()
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"--cluster={address}", f"cannot be reached: {why}", _START) from None
+        why = f"cannot be reached: {_first_line(error)}"
+        raise UserError(f"--cluster={address}", why, _START) from None
 
 
 def _check_reachable(address: str) -> None:
@@ -138,6 +144,10 @@ def _check_reachable(address: str) -> None:
         raise ConnectionError(str(error)) from None
     if len(head) < _HEAD_BYTES or head[_TYPE] != _SETTINGS:
         raise ConnectionError("what answers there is no Ray")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _own_modules() -> list[str]:

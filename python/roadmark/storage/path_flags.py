@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from roadmark.storage.mirror import LiveUpload, Mirror
 
 _LIVE_S = 15.0
+# Flags are the app's that has them defined, whose --help lists them.
+flags.disclaim_key_flags()
 
 
 @dataclasses.dataclass(frozen=True)
