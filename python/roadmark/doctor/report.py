@@ -99,9 +99,12 @@ def _main(report: Report) -> RenderableType:
 
 
 def _features(features: dict[str, bool]) -> Text:
-    shown = Text()
-    for name, there in features.items():
-        shown.append(f"{name} ", style="green" if there else "dim strike")
+    there = [name for name, is_there in features.items() if is_there]
+    absent = [name for name, is_there in features.items() if not is_there]
+    shown = Text(" ".join(there), style="green")
+    if absent:
+        # In words, since a file or a log shows no styles.
+        shown.append(f"{'; ' if there else ''}without {' '.join(absent)}", style="dim")
     return shown
 
 

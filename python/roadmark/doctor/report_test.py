@@ -46,7 +46,7 @@ def test_the_screen_says_what_is_here_and_how_to_get_the_rest():
     screen = _screen(_FOUND)
     for expected in (
         "Some Processor, 2 cores",
-        "avx2",
+        "avx2; without amx_int8",
         "numpy 2.4.6",
         "datumaro missing",
         "none found; everything runs on the processor",

@@ -10,7 +10,7 @@ from roadmark.data import records
 from roadmark.errors import UserError
 from roadmark.odapi import input_sides, pipeline_config
 from roadmark.odapi.label_map import LabelMap
-from roadmark.training import anchor_fit, schedule
+from roadmark.training import anchor_fit, batch_norm_memory, schedule
 from roadmark.training.recipe import FLOAT16, Recipe
 from roadmark.training.record_index import Contents
 
@@ -91,6 +91,7 @@ def notices(config: Any, contents: Contents) -> list[str]:
             f"such image is {contents.crowded.first}"
         )
     lines += anchor_fit.notices(config, contents)
+    lines += batch_norm_memory.notices(config)
     for reader in config.eval_input_reader:
         for path in reader.tf_record_input_reader.input_path:
             lines += _notice_missing(path)
