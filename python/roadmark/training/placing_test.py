@@ -1,6 +1,6 @@
 """Workers on Ray nodes on the loopback: their places, and what is done when one is lost.
 
-They run a program that ends as `train` does; //python:train_cluster_end_to_end trains.
+They run a program that ends as `train` does, and not `train` itself.
 """
 
 import dataclasses
