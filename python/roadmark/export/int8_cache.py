@@ -14,9 +14,15 @@ from roadmark import atomic, manifest
 
 _RESULT = "result.json"
 _KEPT = 20
-_PACKAGES = ("nncf", "onnxruntime", "openvino")
+_PACKAGES = ("nncf", "onnx", "onnxruntime", "onnxslim", "openvino", "tf2onnx")
 # What makes the network; another release of it makes another.
-_PROGRAM = ("entropy_range.py", "quantisation_process.py", "signed_int8.py")
+_PROGRAM = (
+    "conversion_process.py",
+    "entropy_range.py",
+    "quantisation_process.py",
+    "signed_int8.py",
+    "surgery/*.py",
+)
 
 
 def key(facts: Mapping[str, Any]) -> str:
@@ -25,7 +31,8 @@ def key(facts: Mapping[str, Any]) -> str:
     Args:
         facts: All that it is made and judged by, as JSON takes it.
     """
-    program = [manifest.sha256(Path(__file__).with_name(name)) for name in _PROGRAM]
+    here = Path(__file__).parent
+    program = [manifest.sha256(path) for name in _PROGRAM for path in sorted(here.glob(name))]
     versions = {name: metadata.version(name) for name in _PACKAGES}
     text = json.dumps([facts, program, versions], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -118,10 +118,13 @@ def refuse_loss(found: Quantised, plan: Plan) -> None:
 def _facts(folder: Path, plan: Plan, engine: str) -> dict[str, Any]:
     """All that int8 is made and judged by; of records it is their content that counts."""
     description = manifest.load(folder)
-    source = folder / stamp_of(description, engine, "fp32").path
-    files = [*sorted(source.parent.glob(f"{source.stem}.*")), folder / ANCHORS_FILE]
+    # Not by its file: converters give the same network other names each time.
+    source, anchors = stamp_of(description, engine, "fp32"), folder / ANCHORS_FILE
     return {
-        "model": [manifest.sha256(path) for path in files if path.is_file()],
+        "weights": description.weights_sha256,
+        "config": description.config_sha256,
+        "network": [source.path, dict(source.built_for)],
+        "anchors": manifest.sha256(anchors) if anchors.is_file() else "",
         "input": dataclasses.asdict(description.input),
         "postprocess": dataclasses.asdict(description.postprocess),
         "label_map": dict(description.label_map),

@@ -32,7 +32,9 @@ def run(module: str, arguments: Sequence[str], where: Path, what: str, cure: str
     Raises:
         UserError: It fails, or the object has a `mistake`: the three parts of a `UserError`.
     """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    path = os.pathsep.join(filter(None, sys.path))
+    # Converters name and order what they make as sets happen to lie: equal models, equal files.
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
     command = [sys.executable, "-P", "-m", module, *arguments]
     return run_command(command, environment, where, what, cure)
 

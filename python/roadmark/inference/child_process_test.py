@@ -11,6 +11,8 @@ what = sys.argv[1]
 print("some library's noise")
 if what == "says":
     print(json.dumps({"answer": 42}))
+elif what == "order":
+    print(json.dumps({"order": list({str(number) for number in range(50)})}))
 elif what == "mistake":
     print(json.dumps({"mistake": ["a.tfrecord", "is empty", "choose another"]}))
 elif what == "fails":
@@ -33,6 +35,11 @@ def run(tmp_path, monkeypatch):
 
 def test_what_it_says_last_is_taken(run):
     assert run("says") == {"answer": 42}
+
+
+def test_sets_lie_in_the_same_order_each_time(run):
+    """Converters go by it, and equal models are to give equal files."""
+    assert run("order") == run("order")
 
 
 @pytest.mark.parametrize(
