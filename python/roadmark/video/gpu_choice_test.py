@@ -22,15 +22,14 @@ CODED = Coded("h264", "yuv420p", 0, False, True)
 OTHER_COLOUR = dataclasses.replace(COLOUR, matrix=9, conversion=Colorspace.BT2020)
 
 
-def looks(engine="tensorrt", device="gpu", architecture=ONE_STAGE, shapes=""):
+def looks(engine="tensorrt", device="gpu", architecture=ONE_STAGE, shapes="", has_nms=False):
     description = types.SimpleNamespace(
         input=types.SimpleNamespace(true_shapes_name=shapes),
         postprocess=types.SimpleNamespace(architecture=architecture),
         names=lambda: {1: "car"},
     )
-    return ByModel(
-        Detector(description, types.SimpleNamespace(name=engine, device=device), None), 0
-    )
+    network = types.SimpleNamespace(name=engine, device=device, has_nms=has_nms)
+    return ByModel(Detector(description, network, None), 0)
 
 
 def why_not(out="out.mp4", detector=None, options=None, is_live=False, info=INFO, **coded):
@@ -50,6 +49,7 @@ def why_not(out="out.mp4", detector=None, options=None, is_live=False, info=INFO
         pytest.param({"detector": looks("tensorflow")}, "tensorflow takes", id="host engine"),
         pytest.param({"detector": looks(architecture=TWO_STAGE)}, "two stages", id="two stages"),
         pytest.param({"detector": looks(shapes="true_shapes")}, "two stages", id="true shapes"),
+        pytest.param({"detector": looks(has_nms=True)}, "--nms_in_engine", id="NMS inside"),
         pytest.param({"is_live": True}, "live", id="live"),
         pytest.param({"options": VideoOptions(fps=10)}, "pictures", id="pictures"),
         pytest.param({"options": VideoOptions(crops=Path("c"))}, "--save_crops", id="crops"),
