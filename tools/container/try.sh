@@ -33,10 +33,9 @@ in_root() { # ROOT COMMAND...
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
-as_user() { # COMMAND...
-  chroot --userspec=10001:10001 "$folder/run" /usr/bin/env -i HOME=/home/roadmark LANG=C.UTF-8 \
-    PATH=/usr/local/bin:/usr/bin:/bin sh -c 'cd /work && exec "$@"' sh "$@"
-}
+# Words before a command, not a function: what runs in the background is to have the number in $!.
+as_user=(chroot --userspec=10001:10001 "$folder/run" /usr/bin/env -i HOME=/home/roadmark
+  LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin sh -c 'cd /work && exec "$@"' sh)
 
 make_root() { # ROOT
   cp -a "$folder/base" "$1"
@@ -66,18 +65,18 @@ in_root "$folder/run" /opt/roadmark/bin/steps.sh run
 du -sh "$folder/run" --exclude=proc --exclude=dev
 
 say "running it as its user"
-as_user roadmark doctor
-as_user roadmark prepare --from=synthetic --num_images=40 --out=data/records --seed=1
-as_user roadmark train --config=/opt/roadmark/configs/quickstart.config --steps=5 \
+"${as_user[@]}" roadmark doctor
+"${as_user[@]}" roadmark prepare --from=synthetic --num_images=40 --out=data/records --seed=1
+"${as_user[@]}" roadmark train --config=/opt/roadmark/configs/quickstart.config --steps=5 \
   --train_records='data/records/train-*' --label_map=data/records/label_map.pbtxt --model_dir=run
-as_user roadmark export --model_dir=run
-as_user roadmark serve --model=run/export --port=18080 &
+"${as_user[@]}" roadmark export --model_dir=run
+"${as_user[@]}" roadmark serve --model=run/export --port=18080 &
 service=$!
 for _ in $(seq 60); do
-  as_user env SAGEMAKER_BIND_TO_PORT=18080 /opt/roadmark/bin/healthy 2>/dev/null && break
+  "${as_user[@]}" env SAGEMAKER_BIND_TO_PORT=18080 /opt/roadmark/bin/healthy 2>/dev/null && break
   sleep 1
 done
-as_user env SAGEMAKER_BIND_TO_PORT=18080 /opt/roadmark/bin/healthy
+"${as_user[@]}" env SAGEMAKER_BIND_TO_PORT=18080 /opt/roadmark/bin/healthy
 kill "$service"
-wait "$service" || true
+wait "$service"
 say "done"
