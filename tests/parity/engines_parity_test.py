@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import openvino
 import pytest
@@ -63,6 +64,24 @@ def test_openvino_on_the_raw_saved_model(scenes):
     found = agreement.measure(EXPORT, scenes, "openvino")
     assert found.boxes >= 50
     assert found.holds, str(found)
+
+
+class _OfWholeNumbers(Detector):
+    """As if the network took uint8: what the resizing gives is rounded before the normalisation."""
+
+    def preprocess(self, *arguments):
+        made = super().preprocess(*arguments)
+        spec = self.manifest.input
+        values = made.arrays[spec.name]
+        values[:] = (np.rint(values / spec.scale + spec.mean) - spec.mean) * spec.scale
+        return made
+
+
+def test_a_uint8_input_would_be_beyond_the_bound_of_an_export(scenes):
+    exact = Detector.load(EXPORT, engine="openvino", precision="fp32")
+    rounded = _OfWholeNumbers(exact.manifest, exact.engine, exact.anchors)
+    found = agreement.between(exact, rounded, scenes[:8])
+    assert found.score > agreement.MAX_SCORE_DIFFERENCE, str(found)
 
 
 def test_export_checked_its_formats_and_says_what_they_took(exported):
