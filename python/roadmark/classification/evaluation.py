@@ -148,7 +148,8 @@ def evaluate(model: Model, data: str | Path | None, split: str, out: Path | None
     probabilities = classify_all(model, images)
     labels = np.array([entry.class_id for entry in entries])
     scores = scoring.score(probabilities, labels, classes.classes)
-    looked = Looked(entries, images, probabilities, _maps(model, images, probabilities, labels))
+    maps = _maps(model, images, probabilities, labels)
+    looked = Looked(classes.folder, entries, images, probabilities, maps)
     _write(model, classes, split, scores, looked, Path(target))
     return Judged(scores, Path(target))
 
@@ -210,10 +211,11 @@ def _write(
     predictions.write(folder / predictions.FILE, said)
     atomic.write_text(folder / runs.EVALUATION, json.dumps(content, indent=1) + "\n")
     atomic.write_text(folder / "report.txt", scoring.to_text(scores))
-    report.write(model.name, classes, split, scores, looked, epochs, folder / "report.html")
-    if model.run is None:
+    experiment = None if model.run is None else runs.load(model.run)
+    best = experiment and experiment.result.get("best_epoch")
+    report.write(model.name, classes, split, scores, looked, epochs, best, folder / "report.html")
+    if experiment is None:
         return
-    experiment = runs.load(model.run)
     # A run's own result is on its own data only.
     if experiment.data_version == classes.data_version:
         experiment.with_result(**{f"{split}_accuracy": scores.accuracy.value}).save()

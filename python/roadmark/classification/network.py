@@ -128,8 +128,10 @@ def compile_model(model: keras.Model, config: Config, learning_rate: float) -> N
         if sparse
         else losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
     )
+    # The gap and the best epoch need the accuracy, asked for or not.
     metrics = [
-        "accuracy" if name == configs.ACCURACY else top_5(5, name=name) for name in config.metrics
+        "accuracy",
+        *([top_5(5, name=configs.TOP_5)] if configs.TOP_5 in config.metrics else []),
     ]
     # Not by XLA, which has no kernel for the zoom and takes a minute for a ResNet on a CPU.
     model.compile(optimizer(config, learning_rate), loss=loss, metrics=metrics, jit_compile=False)

@@ -11,17 +11,23 @@ import cv2
 import numpy as np
 
 from roadmark import atomic
+from roadmark.classification import pictures
 from roadmark.classification.class_set import ClassSet, Entry
 from roadmark.classification.pictures import Pictures
 from roadmark.classification.runs import Epoch
 from roadmark.classification.scoring import LEVEL, Pair, Scores
 from roadmark.evaluation import charts, page
-from roadmark.evaluation.charts import Series
+from roadmark.evaluation.charts import Axes, Series
 
+# More classes than these are too many for a table of counts: their matrix is a picture.
 _MOST_CELLS = 40
-_PICTURES_OF_A_PAIR = 4
-_SHOWN_WIDTH = 168
-_JPEG_QUALITY = 82
+_MATRIX_SIDE = 784
+_PAIRS_IN_PICTURES = 8
+_PICTURES_OF_A_PAIR = 3
+_SHOWN_WIDTH = 220
+_JPEG_QUALITY = 80
+# Okabe and Ito's blue and vermilion, as in the charts.
+_RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,16 +35,27 @@ class Looked:
     """What a model was shown and what it said.
 
     Attributes:
-        entries: The pictures in the class set.
+        folder: Of the class set.
+        entries: The pictures in it.
         images: As the model sees them.
         probabilities: float32 `[N, classes]`.
         maps: Where it looked, float32 `[h, w]` of 0 to 1, by index of the picture.
     """
 
+    folder: Path
     entries: Sequence[Entry]
     images: Pictures
     probabilities: np.ndarray
     maps: dict[int, np.ndarray]
+
+    def picture(self, index: int) -> np.ndarray:
+        """uint8 `[H, W, 3]` RGB of a picture in its own shape, for people."""
+        return pictures.read(self.folder / self.entries[index].path)
+
+    def surest(self, class_id: int) -> int | None:
+        """The picture of a class that the model is surest of; None where there is none."""
+        own = [n for n, entry in enumerate(self.entries) if entry.class_id == class_id]
+        return max(own, key=lambda n: self.probabilities[n, class_id], default=None)
 
 
 def write(
@@ -48,6 +65,7 @@ def write(
     scores: Scores,
     looked: Looked,
     rows: Sequence[Epoch],
+    best_epoch: int | None,
     path: Path,
 ) -> None:
     """Writes the report.
@@ -59,12 +77,13 @@ def write(
         scores: The numbers.
         looked: What they are of.
         rows: How training went; may be empty.
+        best_epoch: The one whose weights these are, where that is known.
         path: The .html file.
     """
     title = f"{name} on {split}"
     sections = [
         _head(title, classes, scores),
-        _epochs(rows),
+        _epochs(rows, best_epoch),
         _classes(scores),
         _confusion(scores),
         _pairs(scores.pairs, classes.classes, looked),
@@ -98,30 +117,35 @@ def _head(title: str, classes: ClassSet, scores: Scores) -> str:
     )
 
 
-def _epochs(rows: Sequence[Epoch]) -> str:
+def _epochs(rows: Sequence[Epoch], best_epoch: int | None) -> str:
     if not rows:
         return ""
-    most = max(row.number for row in rows)
+    best = next((row for row in rows if row.number == best_epoch), None)
     lines = [
-        Series("training", [(row.number / most, row.accuracy) for row in rows]),
-        Series("validation", [(row.number / most, row.val_accuracy) for row in rows]),
+        Series(
+            name,
+            [(float(row.number), getattr(row, key)) for row in rows],
+            (float(best.number), getattr(best, key)) if best else None,
+        )
+        for name, key in (("training", "accuracy"), ("validation", "val_accuracy"))
     ]
     cells = [
         [
-            str(row.number), str(row.phase), page.number(row.loss), page.number(row.val_loss),
+            f"{row.number}, the best" if row is best else str(row.number), str(row.phase),
+            page.number(row.loss), page.number(row.val_loss),
             page.number(row.accuracy), page.number(row.val_accuracy), f"{row.gap:+.3f}",
         ]
         for row in rows
     ]  # fmt: skip
     heads = ["epoch", "phase", "loss", "val loss", "accuracy", "val accuracy", "gap"]
+    judged = f" Judged here are the weights of epoch {best.number}, the dots." if best else ""
+    axes = Axes(charts.fitting(lines).x)
     return (
         "<h2>Training, and how far it over-fits</h2>"
         "<p>The gap is training accuracy (with augmentation and dropout) less validation accuracy. "
-        "One that grows while validation stands still is over-fitting.</p>"
+        f"One that grows while validation stands still is over-fitting.{judged}</p>"
         '<div class="charts">'
-        + page.boxed(
-            charts.lines("accuracy over epochs", f"share of {most} epochs", "accuracy", lines)
-        )
+        + page.boxed(charts.lines("accuracy over epochs", "epoch", "accuracy", lines, axes=axes))
         + page.boxed(page.table(heads, cells))
         + "</div>"
     )
@@ -145,38 +169,87 @@ def _confusion(scores: Scores) -> str:
     names = list(scores.per_class)
     heading = "<h2>Which class is taken for which</h2>"
     if len(names) > _MOST_CELLS:
-        return f"{heading}<p>All {len(names)} x {len(names)} counts are in evaluation.json.</p>"
+        return heading + _matrix_picture(scores.confusion) + _pairs_table(scores.pairs, names)
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in ["true \\ taken for", *names])
     cells = []
-    for name, counts in zip(names, scores.confusion, strict=True):
+    for number, (name, counts) in enumerate(zip(names, scores.confusion, strict=True)):
         total = max(int(counts.sum()), 1)
         row = "".join(
-            f'<td style="background:rgba(0,114,178,{0.6 * count / total:.2f})">{count}</td>'
-            for count in counts
+            f'<td style="background:rgba({_rgb(number == other)},{0.6 * count / total:.2f})">'
+            f"{count or '·'}</td>"
+            for other, count in enumerate(counts)
         )
         cells.append(f"<tr><td>{html.escape(name)}</td>{row}</tr>")
     return heading + page.boxed(f"<table><tr>{heads}</tr>{''.join(cells)}</table>")
 
 
+def _rgb(is_right: bool) -> str:
+    return ",".join(map(str, _RIGHT if is_right else _WRONG))
+
+
+def matrix_picture(confusion: np.ndarray) -> np.ndarray:
+    """A confusion matrix of many classes as a picture.
+
+    Args:
+        confusion: int `[classes, classes]`, rows are true.
+
+    Returns:
+        uint8 `[side, side, 3]` RGB: right ones blue, mistakes vermilion, the darker the larger
+        the share of the row. What is there once can be seen whatever the row.
+    """
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    strength = np.where(confusion > 0, 0.25 + 0.75 * shares, 0.0)[:, :, None]
+    diagonal = np.eye(len(confusion), dtype=bool)[:, :, None]
+    colours = np.where(diagonal, np.array(_RIGHT), np.array(_WRONG))
+    cells = (255 + strength * (colours - 255.0)).round().astype(np.uint8)
+    cell = max(_MATRIX_SIDE // len(confusion), 1)
+    return cells.repeat(cell, axis=0).repeat(cell, axis=1)
+
+
+def _matrix_picture(confusion: np.ndarray) -> str:
+    bgr = cv2.cvtColor(matrix_picture(confusion), cv2.COLOR_RGB2BGR)
+    data = base64.b64encode(cv2.imencode(".png", bgr)[1].tobytes()).decode()
+    return (
+        f"<p>A row for each of the {len(confusion)} true classes, a column for what it is taken "
+        "for, both from A to Z. Blue is right, red is wrong, darker is a larger share of the row. "
+        "Next to the diagonal are names that begin alike, such as models of one make. The counts "
+        "are in evaluation.json.</p>"
+        '<figure><img class="whole" alt="confusion matrix" style="max-width:784px;'
+        'border:1px solid #ccc;image-rendering:pixelated" '
+        f'src="data:image/png;base64,{data}"></figure>'
+    )
+
+
+def _pairs_table(pairs: Sequence[Pair], names: Sequence[str]) -> str:
+    rows = [
+        [names[pair.true], names[pair.taken_for], f"{pair.count} of {pair.total}"] for pair in pairs
+    ]
+    return page.boxed(page.table(["class", "taken for", "pictures"], rows)) if rows else ""
+
+
 def _pairs(pairs: Sequence[Pair], names: Sequence[str], looked: Looked) -> str:
     parts = []
-    for pair in pairs:
+    for pair in pairs[:_PAIRS_IN_PICTURES]:
         figures = [
             figure(
-                looked.images[index],
+                looked.picture(index),
                 f"{looked.probabilities[index, pair.taken_for]:.2f} "
                 f"{Path(looked.entries[index].path).name}",
             )
             for index in pair.indices[:_PICTURES_OF_A_PAIR]
         ]
+        other = looked.surest(pair.taken_for)
+        if other is not None:
+            caption = f"for comparison: a true {names[pair.taken_for]}"
+            figures.append(figure(looked.picture(other), caption))
         parts.append(
             f"<h3>{html.escape(names[pair.true])} taken for {html.escape(names[pair.taken_for])}: "
-            f'{pair.count}</h3><div class="sheet">{"".join(figures)}</div>'
+            f'{pair.count} of {pair.total}</h3><div class="sheet">{"".join(figures)}</div>'
         )
     body = "".join(parts) or "<p>None: every picture is right.</p>"
     return (
         "<h2>The most confused pairs</h2><p>The surest mistakes of each, with the probability of "
-        f"the wrong class.</p>{body}"
+        f"the wrong class, and a picture of what they were taken for.</p>{body}"
     )
 
 
@@ -188,7 +261,7 @@ def _maps(names: Sequence[str], looked: Looked) -> str:
         guess = int(looked.probabilities[index].argmax())
         entry = looked.entries[index]
         said = "right" if guess == entry.class_id else f"is {entry.class_name}"
-        figures.append(figure(heated(looked.images[index], map_), f"{names[guess]}: {said}"))
+        figures.append(figure(heated(looked.picture(index), map_), f"{names[guess]}: {said}"))
     return (
         "<h2>Where it looks</h2><p>Grad-CAM (Selvaraju et al. 2017): what speaks for the guess is "
         "red. A model that looks at the background has learnt the background.</p>"
@@ -217,11 +290,11 @@ def figure(image: np.ndarray, caption: str) -> str:
         caption: Plain text.
     """
     height = math.ceil(_SHOWN_WIDTH * image.shape[0] / image.shape[1])
-    shown = cv2.resize(image, (_SHOWN_WIDTH, height), interpolation=cv2.INTER_LINEAR)
+    shown = pictures.fitted(image, height, _SHOWN_WIDTH)
     bgr = cv2.cvtColor(shown, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
     data = base64.b64encode(encoded).decode()
     return (
-        f'<figure><img alt="" src="data:image/jpeg;base64,{data}">'
+        f'<figure><img class="whole" alt="" src="data:image/jpeg;base64,{data}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
-_MOST_PAIRS = 8
+_MOST_PAIRS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +48,14 @@ class Pair:
         true: Class id.
         taken_for: Class id.
         count: How often.
+        total: Pictures of the first.
         indices: Of these pictures, the surest mistakes first.
     """
 
     true: int
     taken_for: int
     count: int
+    total: int
     indices: tuple[int, ...]
 
 
@@ -81,12 +83,17 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
+        names = list(self.per_class)
         return {
             "accuracy": dataclasses.asdict(self.accuracy),
             "top_5_accuracy": dataclasses.asdict(self.top_5),
             "loss": self.loss,
             "chance": self.chance,
             "confusion": self.confusion.tolist(),
+            "most_confused": [
+                {"class": names[p.true], "taken_for": names[p.taken_for], "count": p.count}
+                for p in self.pairs
+            ],
             "per_class": self.per_class,
         }
 
@@ -134,7 +141,8 @@ def _pairs(
             break
         indices = np.flatnonzero((labels == true) & (guesses == taken_for))
         surest = indices[np.argsort(-probabilities[indices, taken_for], kind="stable")]
-        pairs.append(Pair(int(true), int(taken_for), len(indices), tuple(map(int, surest))))
+        total = int(confusion[true].sum())
+        pairs.append(Pair(int(true), int(taken_for), len(indices), total, tuple(map(int, surest))))
     return tuple(pairs)
 
 

@@ -22,6 +22,10 @@ def test_accuracies_and_confusions_are_counted():
     assert found.confusion[0].tolist() == [1, 2, 0, 0, 0, 0, 0]
     assert [(p.true, p.taken_for, p.count) for p in found.pairs] == [(0, 1, 2), (1, 0, 1)]
     assert found.pairs[0].indices == (1, 2)
+    assert found.pairs[0].total == 3
+    assert found.to_dict()["most_confused"][0] == {
+        "class": "make 0", "taken_for": "make 1", "count": 2
+    }  # fmt: skip
     assert found.per_class["make 1"]["precision"] == pytest.approx(1 / 3)
     assert found.loss == pytest.approx(-(4 * np.log(0.9) + 3 * np.log(0.01)) / 7, rel=1e-5)
 

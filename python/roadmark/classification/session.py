@@ -59,6 +59,8 @@ class Session:
             split: Pictures([classes.folder / e.path for e in entries], height, width)
             for split, entries in self._entries.items()
         }
+        top_5 = (configs.TOP_5, f"val_{configs.TOP_5}")
+        self._columns = (*COLUMNS, *(top_5 if configs.TOP_5 in settings.metrics else ()))
         balanced = settings.class_weights == configs.BALANCED
         self._class_weights = training.class_weights(classes) if balanced else None
         if state.epoch:
@@ -68,7 +70,7 @@ class Session:
         """Trains to the end of the last phase, or until a signal."""
         settings, state = self._settings, self._state
         steps = -(-len(self._entries[TRAIN]) // settings.batch_size)
-        metrics = MetricsFile(self._folder / runs.METRICS, COLUMNS, state.epoch)
+        metrics = MetricsFile(self._folder / runs.METRICS, self._columns, state.epoch)
         board = _TensorBoard(self._folder / runs.TENSORBOARD)
         phase = -1
         with (
@@ -174,7 +176,7 @@ class Session:
         if is_best:
             self._save(self._folder / runs.BEST)
         self._save(self._folder / runs.LAST, with_optimizer=True)
-        metrics.write(state.epoch, {name: (facts | row)[name] for name in COLUMNS})
+        metrics.write(state.epoch, {name: (facts | row)[name] for name in self._columns})
         board.write(state.epoch, facts | row)
         best = state.best
         runs.load(self._folder).with_result(

@@ -232,7 +232,12 @@ def test_imagenet_weights_that_cannot_be_had_say_what_to_do(tmp_path, classes, m
 def test_everything_else_of_the_config_trains(tmp_path, classes):
     more = ", label_smoothing: 0.1, class_weights: balanced, mixed_precision: true, optimizer: sgd"
     path = _config(tmp_path, classes, more=more, phases="[{epochs: 1, learning_rate: 0.01}]")
+    # The accuracy is measured whether it is asked for or not.
+    path.write_text(path.read_text().replace("[accuracy, top_5_accuracy]", "[top_5_accuracy]"))
     assert training.train(Options(path, tmp_path / "run")).epochs == 1
+    (row,) = metrics.read(tmp_path / "run" / runs.METRICS)
+    assert float(row["val_top_5_accuracy"]) == 1.0, "of two classes"
+    assert 0 <= float(row["val_accuracy"]) <= 1
 
 
 def test_early_stopping_ends_a_phase(tmp_path, classes):
