@@ -132,12 +132,12 @@ def _epochs(rows: Sequence[Epoch], best_epoch: int | None) -> str:
     cells = [
         [
             f"{row.number}, the best" if row is best else str(row.number), str(row.phase),
-            page.number(row.loss), page.number(row.val_loss),
             page.number(row.accuracy), page.number(row.val_accuracy), f"{row.gap:+.3f}",
+            page.number(row.loss), page.number(row.val_loss),
         ]
         for row in rows
     ]  # fmt: skip
-    heads = ["epoch", "phase", "loss", "val loss", "accuracy", "val accuracy", "gap"]
+    heads = ["epoch", "phase", "accuracy", "val accuracy", "gap", "loss", "val loss"]
     judged = f" Judged here are the weights of epoch {best.number}, the dots." if best else ""
     axes = Axes(charts.fitting(lines).x)
     return (
@@ -170,7 +170,8 @@ def _confusion(scores: Scores) -> str:
     heading = "<h2>Which class is taken for which</h2>"
     if len(names) > _MOST_CELLS:
         return heading + _matrix_picture(scores.confusion) + _pairs_table(scores.pairs, names)
-    heads = "".join(f"<th>{html.escape(name)}</th>" for name in ["true \\ taken for", *names])
+    # Columns by number, or names would make the table as wide as a wall.
+    heads = "<th>true \\ taken for</th>" + "".join(f"<th>{n + 1}</th>" for n in range(len(names)))
     cells = []
     for number, (name, counts) in enumerate(zip(names, scores.confusion, strict=True)):
         total = max(int(counts.sum()), 1)
@@ -179,7 +180,7 @@ def _confusion(scores: Scores) -> str:
             f"{count or '·'}</td>"
             for other, count in enumerate(counts)
         )
-        cells.append(f"<tr><td>{html.escape(name)}</td>{row}</tr>")
+        cells.append(f"<tr><td>{number + 1} {html.escape(name)}</td>{row}</tr>")
     return heading + page.boxed(f"<table><tr>{heads}</tr>{''.join(cells)}</table>")
 
 

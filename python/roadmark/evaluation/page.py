@@ -18,6 +18,7 @@ p { margin: 4px 0 10px; max-width: 75ch }
 .tiles { grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)) }
 .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 360px), 1fr)) }
 .charts > div { max-width: 560px; min-width: 0 }
+.sheet + h3 { margin-top: 14px }
 .scroll + .charts, .tiles + p { margin-top: 12px }
 .sheet { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)) }
 .tile { border: 1px solid #ccc; border-radius: 6px; padding: 8px 10px }
