@@ -1,8 +1,6 @@
 """Measures what Roadmark does beside what a user could pick instead, in one run.
 
-    bazel run //python:benchmark -- ops
     bazel run //python:benchmark -- ops --quick --json=ops.json --markdown=ops.md
-    bazel run //python:benchmark -- video
     bazel run //python:benchmark -- video --model=runs/demo/export
     bazel run //python:benchmark -- latency --quick --html=latency.html
     bazel run //python:benchmark -- latency --model=runs/demo/export --records=data/records/val-*
@@ -62,6 +60,7 @@ _RECORDS = path_flags.define_input("records", "", "latency: glob of TFRecords to
 _SUBSET = flags.DEFINE_integer("eval_subset", 0, "latency: how many of them; 0 for all.", 0)
 _SCENARIOS = flags.DEFINE_bool("scenarios", True, "latency: MLPerf's kinds of load too.")
 _WITH_PEERS = flags.DEFINE_bool("peers", True, "latency: the stock SavedModel and others too.")
+_TRUST = flags.DEFINE_bool("trust", False, "latency: as of infer.")
 _CSV = path_flags.define_output("csv", None, "latency: file for the cases.")
 _HTML = path_flags.define_output("html", None, "latency: file for a page.")
 _AGAINST = path_flags.define_input("against", None, "latency: JSON of another run to compare with.")
@@ -101,6 +100,7 @@ def main(suite: str) -> int:
             _SUBSET.value,
             _SCENARIOS.value,
             _WITH_PEERS.value,
+            _TRUST.value,
         ),
     )
     found = importlib.import_module(f"roadmark.benchmark.{suite}").run(options)
@@ -132,7 +132,7 @@ def _read(path: str) -> Any:
 
 
 def _refuse_flags_of_latency() -> None:
-    only = (_ENGINES, _PRECISIONS, _RECORDS, _CSV, _HTML, _AGAINST)
+    only = (_ENGINES, _PRECISIONS, _RECORDS, _TRUST, _CSV, _HTML, _AGAINST)
     for flag in only:
         if flag.value:
             raise UserError(f"--{flag.name}", "belongs to latency alone", "leave it out")

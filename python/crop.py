@@ -33,6 +33,7 @@ _CLASSES = flags.DEFINE_list("classes", [], "Detector's classes that are cars; v
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Pictures per run of the detector.", 1)
 _ENGINE = flags.DEFINE_string("engine", "auto", "As of infer.")
 _DEVICE = flags.DEFINE_string("device", "auto", "As of infer.")
+_TRUST = flags.DEFINE_bool("trust", False, "As of infer.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Processor threads of the detector; 0 for all.", 0)
 _BATCHES_IN_FLIGHT = 5
 
@@ -67,7 +68,7 @@ def main() -> int:
 
 def _load_detector() -> tuple:
     folder = Path(_DETECTOR.value) if _DETECTOR.value else locations.newest_export()
-    description = manifest.load(folder)
+    description = manifest.load(folder, _TRUST.value)
     from roadmark.inference.detector import Detector
 
     found = Detector.load(

@@ -1,9 +1,14 @@
 """The command that crops class sets."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from roadmark.classification import class_set
 from roadmark.testing import app_process, small_class_sets
+
+EXPORT = Path("tests/models/quickstart/export")
 
 
 @pytest.mark.parametrize(
@@ -32,3 +37,18 @@ def test_a_set_is_cropped_at_its_own_boxes(tmp_path):
     before, after = (class_set.load(tmp_path / name) for name in ("cars", "cars_cropped"))
     assert len(after.entries) == len(before.entries)
     assert after.about["cropped_from"] == before.data_version != after.data_version
+
+
+def test_a_detector_with_a_foreign_engine_crops_only_when_it_is_trusted(tmp_path):
+    small_class_sets.write(tmp_path / "cars")
+    folder = Path(shutil.copytree(EXPORT, tmp_path / "export"))
+    (folder / "tensorrt").mkdir()
+    (folder / "tensorrt/model_fp16.engine").write_bytes(b"built by trtexec")
+    arguments = ("--data=cars", "--detector=export", "--engine=openvino")
+    refused = app_process.run("crop", tmp_path, *arguments)
+    assert refused.returncode == 2, refused.stderr
+    assert "model_fp16.engine: found a file that the manifest does not list" in refused.stderr
+    assert refused.stderr.endswith("or load it all the same with --trust\n")
+    taken = app_process.run("crop", tmp_path, *arguments, "--trust")
+    assert taken.returncode == 0, taken.stderr
+    assert "detector: export (openvino" in taken.stdout

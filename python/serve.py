@@ -25,6 +25,7 @@ _PORT = flags.DEFINE_integer("port", 8080, "Port to listen on; 0 for any.", 0, 6
 _ENGINE = flags.DEFINE_string("engine", "auto", "Or tensorflow, onnxruntime, openvino, tensorrt.")
 _DEVICE = flags.DEFINE_string("device", "auto", "cpu, gpu, or auto for a GPU where there is one.")
 _PRECISION = flags.DEFINE_string("precision", "exported", "fp32, bf16, int8, auto, or exported.")
+_TRUST = flags.DEFINE_bool("trust", False, "Run TensorRT engines that the export does not list.")
 _THREADS = flags.DEFINE_integer("threads", 0, "Processor threads of the model; 0 for all.", 0)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Pictures per run of the model, at most.", 1)
 _DELAY_MS = flags.DEFINE_float(
@@ -60,6 +61,7 @@ def main() -> int:
         engine=_ENGINE.value,
         device=_DEVICE.value,
         precision=_PRECISION.value,
+        trust=_TRUST.value,
         threads=_THREADS.value,
         batch_size=_BATCH_SIZE.value,
         delay_s=_DELAY_MS.value / 1e3,

@@ -191,7 +191,7 @@ class _Suite:
             )
         for folder in folders:
             name = folder.parent.name if folder.name == "export" else folder.name
-            yield _Model(name, folder, manifest.load(folder))
+            yield _Model(name, folder, manifest.load(folder, self._grid.trust))
 
     def measure(self, model: _Model) -> None:
         """All cases of a model."""
@@ -277,6 +277,7 @@ class _Suite:
     def _case_options(self, model: _Model, case: Case) -> dict[str, Any]:
         return {
             "model": str(model.folder),
+            "trust": self._grid.trust,
             "engine": case.engine,
             "device": "gpu" if case.engine == TENSORRT else "cpu",
             "precision": case.precision,

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from onnx import TensorProto, helper
 
 from roadmark import manifest
 from roadmark.benchmark import latency, latency_report, timing
+from roadmark.benchmark.contenders import latency as contender
 from roadmark.benchmark.contenders import runtimes
+from roadmark.benchmark.latency_case import Case
 from roadmark.benchmark.suite import Grid, Options
 from roadmark.errors import UserError
 from roadmark.testing import web_pages
@@ -62,8 +65,7 @@ def test_what_a_precision_costs_is_a_row_with_a_bound(found):
     half = dataclasses.replace(
         exact, case=dataclasses.replace(exact.case, precision="bf16"), map=exact.map - 0.01
     )
-    options = Options(timing.QUICK, (1,), (), Path("none"), Path("configs"), None, print, Grid())
-    row = latency._Suite(options, Path("none"))._lost(half, exact)
+    row = _measuring(Grid())._lost(half, exact)
     assert row.ratio == pytest.approx(0.5)
     assert not row.meets_target
 
@@ -123,6 +125,29 @@ def test_an_engine_that_the_export_lacks_is_refused():
     ]
 
 
+def test_a_foreign_engine_is_measured_only_when_it_is_trusted(tmp_path):
+    folder = Path(shutil.copytree(_EXPORT, tmp_path / "export"))
+    (folder / "tensorrt").mkdir()
+    (folder / "tensorrt/model_fp16.engine").write_bytes(b"built by trtexec")
+    refused = r"model_fp16.engine: found a file that the manifest does not list; .* with --trust"
+    with pytest.raises(UserError, match=refused):
+        next(_measuring(Grid(models=(folder,))).models())
+    measuring = _measuring(Grid(models=(folder,), trust=True))
+    model = next(measuring.models())
+    assert "tensorrt/model_fp16.engine" in {one.path for one in model.description.engines}
+    # The process of a case reads the folder again.
+    terms = measuring._case_options(model, Case(model.name, "openvino", "fp32", 1))
+    picture = {"picture": np.zeros((90, 160, 3), np.uint8)}
+    contender.detecting(picture, terms, 1)
+    with pytest.raises(UserError, match=refused):
+        contender.detecting(picture, terms | {"trust": False}, 1)
+
+
+def _measuring(grid):
+    options = Options(timing.QUICK, (1,), (), Path("none"), Path("configs"), None, print, grid)
+    return latency._Suite(options, Path("none"))
+
+
 def test_runtimes_run_as_their_documentation_shows(tmp_path):
     spec = manifest.load(_EXPORT).input
     shape = (1, spec.height, spec.width, 3)
@@ -133,6 +158,7 @@ def test_runtimes_run_as_their_documentation_shows(tmp_path):
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "m.onnx")
     options = {
         "model": str(_EXPORT),
+        "trust": False,
         "file": str(tmp_path / "m.onnx"),
         "calls": 3,
         "limit_s": 5,

@@ -33,6 +33,7 @@ class Grid:
         subset: How many of them, spread evenly; 0 for all.
         scenarios: Whether to run MLPerf's kinds of load.
         peers: Whether to measure others beside us.
+        trust: As `manifest.load` takes it.
     """
 
     models: tuple[Path, ...] = ()
@@ -43,6 +44,7 @@ class Grid:
     subset: int = 0
     scenarios: bool = True
     peers: bool = True
+    trust: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

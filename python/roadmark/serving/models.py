@@ -340,6 +340,6 @@ def _load_copy(folder: Path, copy: Path, options: ServeOptions) -> Detector:
         # Somebody changes it at this moment, or the disk is full: of several the first is named.
         reason = error.strerror or str(error.args[0][0][2])
         raise UserError(folder, f"cannot be copied ({reason})", "repeat when it is whole") from None
-    description = manifest.load(copy)
+    description = manifest.load(copy, options.trust)
     choices = (options.engine, options.device, options.precision, options.threads)
     return Detector.load(copy, *choices, description)

@@ -41,6 +41,7 @@ class ServeOptions:
         engine: As `Detector.load` takes it.
         device: As `Detector.load` takes it.
         precision: As `Detector.load` takes it.
+        trust: As `manifest.load` takes it.
         threads: Processor threads of the network; 0 for one per core.
         batch_size: Pictures that go through the network at a time, at most.
         delay_s: How long a picture waits for others when the network has nothing to do.
@@ -56,6 +57,7 @@ class ServeOptions:
     engine: str = AUTO
     device: str = AUTO
     precision: str = EXPORTED
+    trust: bool = False
     threads: int = 0
     batch_size: int = 8
     delay_s: float = 0.002

@@ -27,6 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from roadmark.data import synthetic
+from roadmark.errors import UserError
 from roadmark.inference.detector import Detector
 from roadmark.serving import models, pictures
 from roadmark.serving.models import Models, ServedModel
@@ -572,6 +573,22 @@ def test_a_swapped_folder_is_refused_while_the_old_model_serves(export, detector
     assert str(export) in refused.json()["error"]
     assert served.status_code == 200
     assert 'roadmark_reloads_total{model="street",result="refused"} 1.0' in metrics
+
+
+def test_a_foreign_engine_is_served_only_when_it_is_trusted(export):
+    (export / "tensorrt").mkdir()
+    engine = export / "tensorrt/model_fp16.engine"
+    engine.write_bytes(b"built by trtexec")
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        for trust in (False, True):
+            options = ServeOptions(engine="openvino", trust=trust)
+            load = functools.partial(models.load, "street", export, options, threads, Metrics())
+            if trust:
+                load().close()
+                continue
+            with pytest.raises(UserError, match=r"found a file that .* with --trust") as refused:
+                load()
+            assert refused.value.where == str(engine)
 
 
 def test_reloads_lose_no_request(export):

@@ -67,7 +67,7 @@ class _Parts(Detector):
 def detecting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """Pictures to boxes, call after call.
 
-    Options: model, engine, device, precision, batch; calls and limit_s of a round. Arrays:
+    Options: model, trust, engine, device, precision, batch; calls and limit_s of a round. Arrays:
     `picture`. The result: `samples` `[calls, parts]`; `scores` of the picture's boxes; facts
     load_s, first_ms, warm_up_ms, warm_up_calls, peak_mb, enqueue_ms.
     """
@@ -91,7 +91,8 @@ def detecting(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 def scenarios(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     """MLPerf's four kinds of load; see `load_scenarios`.
 
-    Options: model, engine, device, precision; queries of each and limit_s. Arrays: `picture`.
+    Options: model, trust, engine, device, precision; queries of each and limit_s.
+    Arrays: `picture`.
     """
     detector, _ = _loaded(options, threads)
 
@@ -106,7 +107,10 @@ def scenarios(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 
 
 def evaluating(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
-    """Accuracy. Options: model, engine, device, precision, records, subset; fact: map."""
+    """Accuracy; the fact is `map`.
+
+    Options: model, trust, engine, device, precision; records and subset.
+    """
     del arrays
     detector, _ = _loaded(options, threads)
     selection = records.select(options["records"], options["subset"])
@@ -152,7 +156,7 @@ def as_bytes(facts: Mapping[str, Any]) -> np.ndarray:
 
 
 def _loaded(options: Mapping[str, Any], threads: int) -> tuple[_Parts, float]:
-    description = manifest.load(options["model"])
+    description = manifest.load(options["model"], options["trust"])
     begin = time.perf_counter()
     detector = _Parts.load(
         options["model"],

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def onnxruntime(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 
     def load() -> Callable[[], Any]:
         session = ort.InferenceSession(options["file"], providers=["CPUExecutionProvider"])
-        inputs = _inputs(options["model"])
+        inputs = _inputs(options)
         return lambda: session.run(None, inputs)
 
     return _timed(load, options)
@@ -44,7 +43,7 @@ def openvino(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
 
     def load() -> Callable[[], Any]:
         compiled = ov.Core().compile_model(options["file"], "CPU")
-        inputs = _inputs(options["model"])
+        inputs = _inputs(options)
         return lambda: compiled(inputs)
 
     return _timed(load, options)
@@ -55,7 +54,7 @@ def benchmark_app(arrays: Arrays, options: dict[str, Any], threads: int) -> Time
     del arrays, threads
     if importlib.util.find_spec("openvino.tools.benchmark") is None:
         raise RuntimeError("openvino's benchmark_app is not installed")
-    spec = manifest.load(options["model"]).input
+    spec = _spec(options)
     shape = f"{spec.name}[1,{spec.height},{spec.width},3]"
     command = [sys.executable, "-P", "-c", _BENCHMARK_APP, "-m", options["file"], "-d", "CPU"]
     # Its hints exclude a number of threads; it takes the processors that this process is bound to.
@@ -78,7 +77,7 @@ def trtexec(arrays: Arrays, options: dict[str, Any], threads: int) -> Timed:
     Written by NVIDIA's documentation and not run yet.
     """
     del arrays, threads
-    spec = manifest.load(options["model"]).input
+    spec = _spec(options)
     command = ["trtexec", f"--loadEngine={options['file']}", f"--duration={_APP_SECONDS}"]
     command += [f"--shapes={spec.name}:1x{spec.height}x{spec.width}x3"]
     command += ["--useCudaGraph", "--noDataTransfers"]
@@ -124,12 +123,16 @@ def _result(samples: np.ndarray, facts: Mapping[str, float]) -> Arrays:
     return {"samples": samples, "facts": latency.as_bytes(facts)}
 
 
-def _inputs(model: str | Path) -> dict[str, np.ndarray]:
+def _inputs(options: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """A batch of one of values as pre-processing gives them."""
-    spec = manifest.load(model).input
+    spec = _spec(options)
     shape = (1, spec.height, spec.width, 3)
     values = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     inputs = {spec.name: values}
     if spec.true_shapes_name:
         inputs[spec.true_shapes_name] = np.array([shape[1:]], np.int32)
     return inputs
+
+
+def _spec(options: Mapping[str, Any]) -> manifest.InputSpec:
+    return manifest.load(options["model"], options["trust"]).input
