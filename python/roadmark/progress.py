@@ -1,8 +1,9 @@
 """Progress of long work: a bar with rate and ETA on a terminal, plain lines elsewhere."""
 
+import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -20,6 +22,34 @@ from rich.progress import (
 from rich.text import Text
 
 _PLAIN_INTERVAL_S = 10.0
+# Of more parts than a screen has room for, sums are shown.
+_SHOWN_PARTS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """How far something has come that `track` shows.
+
+    Attributes:
+        what: As `track` takes it.
+        unit: Likewise.
+        done: Items done.
+        total: As `track` takes it.
+        rate: Items a second, on average.
+    """
+
+    what: str
+    unit: str
+    done: int
+    total: int | None
+    rate: float
+
+    def __str__(self) -> str:
+        of = f"/{self.total}" if self.total is not None else ""
+        eta = ""
+        if self.total is not None and self.rate > 0 and self.done < self.total:
+            eta = f", {(self.total - self.done) / self.rate:.0f} s left"
+        return f"{self.what}: {self.done}{of} {self.unit}, {self.rate:.2f} {self.unit}/s{eta}"
 
 
 class Meter(Protocol):
@@ -27,6 +57,12 @@ class Meter(Protocol):
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Counts `count` more items done; `note` is shown beside the bar."""
+
+    def show_parts(self, parts: Mapping[str, State]) -> None:
+        """Shows how far items are that others work on, by name; replaces what was shown before.
+
+        Each of them has a bar, or a line now; where they are many, all of one unit have.
+        """
 
 
 @contextmanager
@@ -42,12 +78,38 @@ def track(what: str, total: int | None, unit: str = "it", done: int = 0) -> Iter
     Yields:
         A meter to advance.
     """
-    if sys.stderr.isatty():
-        yield from _bar(what, total, unit, done)
-    else:
-        meter = _PlainMeter(what, total, unit, done)
-        yield meter
-        meter.finish()
+    count = _Count(what, total, unit, done)
+    _counts.append(count)
+    try:
+        if sys.stderr.isatty():
+            yield from _bar(count)
+        else:
+            meter = _PlainMeter(count)
+            yield meter
+            meter.finish()
+    finally:
+        _counts.remove(count)
+
+
+def state() -> State | None:
+    """How far the work is that this process, in any thread, has tracked last and still does."""
+    under_way = list(_counts)
+    return under_way[-1].state() if under_way else None
+
+
+class _Count:
+    def __init__(self, what: str, total: int | None, unit: str, done: int):
+        self.what, self.total, self.unit, self.done = what, total, unit, done
+        self._first, self._start = done, time.monotonic()
+
+    def state(self) -> State:
+        done, elapsed = self.done, max(time.monotonic() - self._start, 1e-9)
+        rate = (done - self._first) / elapsed
+        return State(self.what, self.unit, done, self.total, rate)
+
+
+# What is under way, the outermost first.
+_counts: list[_Count] = []
 
 
 class _Rate(ProgressColumn):
@@ -57,11 +119,32 @@ class _Rate(ProgressColumn):
 
 
 class _BarMeter:
-    def __init__(self, progress: Progress, task: int):
-        self._progress, self._task = progress, task
+    def __init__(self, progress: Progress, count: _Count):
+        self._progress, self._count = progress, count
+        self._task = self._add(count.what, count.state())
+        self._parts: dict[tuple[str, str], TaskID] = {}
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        self._count.done += count
         self._progress.update(self._task, advance=count, note=note)
+
+    def show_parts(self, parts: Mapping[str, State]) -> None:
+        # One that goes from fetching files to another unit is another bar.
+        shown = {(name, part.unit): part for name, part in _shown(parts)}
+        for key in self._parts.keys() - shown.keys():
+            self._progress.remove_task(self._parts.pop(key))
+        for key, part in shown.items():
+            if key not in self._parts:
+                self._parts[key] = self._add(key[0], part)
+            self._progress.update(self._parts[key], completed=part.done, total=part.total)
+
+    def remove(self) -> None:
+        self.show_parts({})
+        self._progress.remove_task(self._task)
+
+    def _add(self, title: str, at: State) -> TaskID:
+        fields = {"note": "", "unit": at.unit}
+        return self._progress.add_task(title, total=at.total, completed=at.done, **fields)
 
 
 _COLUMNS = (
@@ -77,21 +160,22 @@ _COLUMNS = (
 _displays: list[Progress] = []
 
 
-def _bar(what: str, total: int | None, unit: str, done: int) -> Iterator[Meter]:
+def _bar(count: _Count) -> Iterator[Meter]:
     if _displays:
-        task = _displays[-1].add_task(what, total=total, completed=done, note="", unit=unit)
+        meter = _BarMeter(_displays[-1], count)
         try:
-            yield _BarMeter(_displays[-1], task)
+            yield meter
         finally:
-            _displays[-1].remove_task(task)
+            meter.remove()
         return
     with Progress(*_COLUMNS, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total, completed=done, note="", unit=unit)
+        meter = _BarMeter(progress, count)
         _displays.append(progress)
         try:
-            yield _BarMeter(progress, task)
+            yield meter
         finally:
             _displays.remove(progress)
+            meter.show_parts({})
 
 
 def stop() -> None:
@@ -101,32 +185,42 @@ def stop() -> None:
 
 
 class _PlainMeter:
-    def __init__(self, what: str, total: int | None, unit: str, done: int):
-        self._what, self._total, self._unit = what, total, unit
-        self._start = self._last = time.monotonic()
-        self._first = self._done = done
+    def __init__(self, count: _Count):
+        self._count, self._last = count, time.monotonic()
         self._note = ""
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        self._done += count
+        self._count.done += count
         self._note = note
         if time.monotonic() - self._last >= _PLAIN_INTERVAL_S:
             self._print()
+
+    def show_parts(self, parts: Mapping[str, State]) -> None:
+        for name, part in _shown(parts):
+            print(f"{name}: {part}", file=sys.stderr, flush=True)
 
     def finish(self) -> None:
         self._print()
 
     def _print(self) -> None:
         self._last = time.monotonic()
-        elapsed = max(self._last - self._start, 1e-9)
-        rate = (self._done - self._first) / elapsed
-        of = f"/{self._total}" if self._total is not None else ""
-        eta = ""
-        if self._total is not None and rate > 0 and self._done < self._total:
-            eta = f", {(self._total - self._done) / rate:.0f} s left"
         note = f", {self._note}" if self._note else ""
-        print(
-            f"{self._what}: {self._done}{of} {self._unit}, {rate:.2f} {self._unit}/s{eta}{note}",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"{self._count.state()}{note}", file=sys.stderr, flush=True)
+
+
+def _shown(parts: Mapping[str, State]) -> list[tuple[str, State]]:
+    if len(parts) <= _SHOWN_PARTS:
+        return list(parts.items())
+    units = dict.fromkeys(part.unit for part in parts.values())
+    return [("in all", _sum([p for p in parts.values() if p.unit == unit])) for unit in units]
+
+
+def _sum(parts: list[State]) -> State:
+    totals = [part.total for part in parts]
+    return State(
+        f"{len(parts)} under way",
+        parts[0].unit,
+        sum(part.done for part in parts),
+        None if None in totals else sum(totals),
+        sum(part.rate for part in parts),
+    )

@@ -11,7 +11,7 @@ from roadmark.cluster import joining, outputs, receipts
 from roadmark.cluster.choice import Choice
 from roadmark.cluster.task import MakeWork, Outcome, Task
 from roadmark.cluster.team import Hire, Team
-from roadmark.cluster.worker import Worker
+from roadmark.cluster.worker import ASKING, Worker
 
 Say = Callable[[str], None]
 
@@ -60,7 +60,8 @@ def run(job: Job, tasks: Sequence[Task], choice: Choice, say: Say = print) -> Jo
 
     Each process works on one task at a time. A task whose process or machine is lost, or that fails
     in a way that may pass, is begun again on another, or a new one; one that fails for good does
-    not hold up the others. Machines that join meanwhile get work too.
+    not hold up the others. Machines that join meanwhile get work too. How far tasks are that take
+    longer is shown beside the progress of the whole, where the work tells by `progress.track`.
 
     Args:
         job: The job.
@@ -86,7 +87,7 @@ def run(job: Job, tasks: Sequence[Task], choice: Choice, say: Say = print) -> Jo
         team = Team(ray, _hiring(ray, job, command, settings), choice, say)
         try:
             with progress.track(job.what, len(tasks), job.unit, len(done)) as meter:
-                for task, outcome in team.work(missing):
+                for task, outcome in team.work(missing, meter.show_parts):
                     for name, content in outcome.files.items():
                         place.write(name, content)
                     meter.advance()
@@ -105,7 +106,8 @@ def run(job: Job, tasks: Sequence[Task], choice: Choice, say: Say = print) -> Jo
 def _hiring(ray: Any, job: Job, command: str, settings: str) -> Hire:
     place = None if job.gives_back else job.out
     given = (job.make, os.getcwd(), place, command, settings)
-    return lambda options: ray.remote(Worker).options(**options).remote(*given)
+    hired = ray.remote(concurrency_groups={ASKING: 1})(Worker)
+    return lambda options: hired.options(**options).remote(*given)
 
 
 def _tell(job: Job, task: Task, outcome: Outcome, say: Say) -> None:

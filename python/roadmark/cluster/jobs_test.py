@@ -4,6 +4,7 @@ One cluster serves all: a head without processors of its own, and a node with on
 """
 
 import dataclasses
+import io
 import json
 import socket
 import threading
@@ -12,7 +13,7 @@ import time
 import pytest
 import ray.cluster_utils
 
-from roadmark.cluster import jobs, sources
+from roadmark.cluster import jobs, sources, team
 from roadmark.cluster.choice import Choice
 from roadmark.cluster.jobs import Job
 from roadmark.errors import UserError
@@ -140,6 +141,31 @@ def test_a_node_that_dies_loses_nothing_and_nothing_is_done_twice(work, cluster)
         assert work.begun(name) == (2 if name == lost else 1)
         (node,) = shared_work.done(work.traces, f"{name}.txt")
         assert node != doomed.node_id
+
+
+class _Watching(io.StringIO):
+    """A stderr on which somebody waits for a line."""
+
+    def __init__(self, wanted, seen):
+        super().__init__()
+        self._wanted, self._seen = wanted, seen
+
+    def write(self, text):
+        written = super().write(text)
+        if self._wanted in self.getvalue():
+            self._seen()
+        return written
+
+
+def test_how_far_a_task_is_is_told_while_it_is_done(work, monkeypatch):
+    """The task waits until the command's stderr says it."""
+    work.put(a="watched", b="one")
+    errors = _Watching("a.txt: reading: 2/5 lines, ", lambda: shared_work.heard(work.traces))
+    monkeypatch.setattr("sys.stderr", errors)
+    monkeypatch.setattr(team, "_ASK_S", 0.05)
+    assert work.run().failures == {}
+    assert work.results() == {"a.txt": "WATCHED", "b.txt": "ONE"}
+    assert "b.txt: " not in errors.getvalue()
 
 
 def test_an_answer_that_was_lost_is_found_again(work, cluster, monkeypatch):

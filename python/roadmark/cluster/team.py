@@ -9,13 +9,19 @@ from typing import Any
 from roadmark.cluster import joining
 from roadmark.cluster.choice import Choice
 from roadmark.cluster.task import Outcome, Task
+from roadmark.cluster.worker import ASKING
 from roadmark.errors import UserError
+from roadmark.progress import State
 
 # How often machines that have come are looked for.
 _LOOK_S = 2.0
+# How often those who have been at a task for so long are asked how far they are.
+_ASK_S = 10.0
 _PAUSE_S = 0.1
 Hire = Callable[[Mapping[str, Any]], Any]
 """Makes an actor of `Worker` with Ray's options for it."""
+Heard = Callable[[Mapping[str, State]], None]
+"""Is told how far tasks under way are, by their names."""
 
 _BEGINNING, _LOADING, _IDLE, _WORKING = range(4)
 
@@ -29,12 +35,16 @@ class _Member:
         node: Id of its machine.
         state: What it is about.
         task: What it works on.
+        since: When it was given that, by `time.monotonic`.
+        state_of_task: How far it was with that when it was last heard of.
     """
 
     actor: Any
     node: str
     state: int = _BEGINNING
     task: Task | None = None
+    since: float = 0.0
+    state_of_task: State | None = None
 
 
 class Team:
@@ -53,6 +63,9 @@ class Team:
         self._wait_s = choice.wait_s
         self._members: list[_Member] = []
         self._answers: dict[Any, _Member] = {}
+        # Those who are to say how far they are.
+        self._asked: dict[Any, _Member] = {}
+        self._last_asked = time.monotonic()
         self._begun: collections.Counter[str] = collections.Counter()
         # Machines that cannot work, and why; how often a process was lost before it could.
         self._refusals: dict[str, str] = {}
@@ -61,8 +74,12 @@ class Team:
         self._looked = -_LOOK_S
         self._worked = time.monotonic()
 
-    def work(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+    def work(self, tasks: Sequence[Task], heard: Heard) -> Iterator[tuple[Task, Outcome]]:
         """Yields each task with what came of it, as they end.
+
+        Args:
+            tasks: What is to be done.
+            heard: Is told now and then how far those are that take longer.
 
         Raises:
             UserError: No machine can work, or none has been free for too long.
@@ -71,11 +88,15 @@ class Team:
         while left:
             self._look(left)
             self._hand_out(waiting)
+            self._ask(heard)
             if not self._answers:
                 time.sleep(_PAUSE_S)
                 continue
-            ready, _ = self._ray.wait(list(self._answers), timeout=_LOOK_S)
+            ready, _ = self._ray.wait([*self._answers, *self._asked], timeout=_LOOK_S)
             for answer in ready:
+                if answer in self._asked:
+                    self._hear(answer, heard)
+                    continue
                 member = self._answers.pop(answer)
                 task, outcome = member.task, self._outcome(answer, member)
                 if task is None or outcome is None:
@@ -148,8 +169,41 @@ class Team:
         for member in self._members:
             if waiting and member.state == _IDLE:
                 member.task, member.state = waiting.popleft(), _WORKING
+                member.since, member.state_of_task = time.monotonic(), None
                 self._begun[member.task.name] += 1
                 self._answers[member.actor.run.remote(member.task)] = member
+
+    def _ask(self, heard: Heard) -> None:
+        """Asks those who have been at a task for a while, but for who has not answered yet."""
+        now = time.monotonic()
+        if now - self._last_asked < _ASK_S:
+            return
+        self._last_asked = now
+        if self._asked:
+            self._tell(heard)
+        silent = [id(member) for member in self._asked.values()]
+        for member in self._members:
+            is_at_it = member.state == _WORKING and now - member.since >= _ASK_S
+            if is_at_it and id(member) not in silent:
+                question = member.actor.how_far.options(concurrency_group=ASKING).remote()
+                self._asked[question] = member
+        if not self._asked:
+            self._tell(heard)
+
+    def _hear(self, answer: Any, heard: Heard) -> None:
+        member = self._asked.pop(answer)
+        try:
+            found = self._ray.get(answer)
+        except self._ray.exceptions.RayError:
+            found = None  # What became of its task is told by another answer.
+        if found is not None and member.task is not None and found[0] == member.task.name:
+            member.state_of_task = found[1]
+        if not self._asked:
+            self._tell(heard)
+
+    def _tell(self, heard: Heard) -> None:
+        known = [one for one in self._members if one.task and one.state_of_task]
+        heard({one.task.name: one.state_of_task for one in known})
 
     def _outcome(self, answer: Any, member: _Member) -> Outcome | None:
         """What a process says; None when that is about itself, and not a task."""

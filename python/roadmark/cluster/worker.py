@@ -5,10 +5,15 @@ import time
 import traceback
 from pathlib import Path
 
+from roadmark import progress
 from roadmark.cluster import outputs, receipts
 from roadmark.cluster.outputs import GivenBack
 from roadmark.cluster.task import MakeWork, Outcome, Task, Work
 from roadmark.errors import DISK_CURES, UserError
+from roadmark.progress import State
+
+ASKING = "asking"
+"""The group of calls that are answered while others work, which Ray gives a thread of its own."""
 
 
 class Worker:
@@ -27,6 +32,7 @@ class Worker:
     ) -> None:
         self._make, self._folder = make, folder
         self._place, self._command, self._settings = place, command, settings
+        self._task: Task | None = None
 
     def begin(self) -> None:
         """Returns when the process has its place."""
@@ -43,7 +49,7 @@ class Worker:
 
     def run(self, task: Task) -> Outcome:
         """Does a task, unless it is done."""
-        begin = time.monotonic()
+        begin, self._task = time.monotonic(), task
         try:
             facts = receipts.finished_elsewhere(self._outputs, task, self._settings)
             if facts is not None:
@@ -52,6 +58,13 @@ class Worker:
                 return self._outcome(task, folder, begin)
         except Exception as error:
             return _failed(error)
+
+    def how_far(self) -> tuple[str, State] | None:
+        """The task that is being done and how far, where that is known; may be called meanwhile."""
+        task, state = self._task, progress.state()
+        if task is None or state is None or task is not self._task:
+            return None
+        return task.name, state
 
     def _outcome(self, task: Task, folder: Path, begin: float) -> Outcome:
         try:

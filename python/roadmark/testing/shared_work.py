@@ -6,8 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from roadmark import progress
 from roadmark.cluster.task import MakeWork, Task, Work
 from roadmark.errors import UserError
+
+_HEARD = "heard"
 
 
 def make(traces: Path) -> MakeWork:
@@ -16,7 +19,7 @@ def make(traces: Path) -> MakeWork:
     A source's text may ask for more: `bad` is a user's mistake; `broken` an exception, and `crash`
     the end of the process, every time; `broken once` and `crash once` the first time alone. `held
     on ID` is to wait for ever on the machine with that id, and elsewhere until something waits
-    there.
+    there. `watched` has two of five lines done until `heard` is told.
 
     Args:
         traces: Folder for a file `NAME.begun` for each source, a line with the machine's id for
@@ -28,6 +31,11 @@ def make(traces: Path) -> MakeWork:
 def make_nothing(why: str) -> MakeWork:
     """Work that cannot be made ready on any machine, for a reason."""
     return functools.partial(_refuse, why)
+
+
+def heard(traces: Path) -> None:
+    """Lets what is `watched` go on."""
+    (traces / _HEARD).touch()
 
 
 def begun(traces: Path, name: str) -> list[str]:
@@ -73,6 +81,11 @@ def _misbehave(text: str, traces: Path, node: str) -> None:
         raise RuntimeError("it broke")
     if kind == "crash":
         os._exit(7)
+    if kind == "watched":
+        with progress.track("reading", 5, "lines") as meter:
+            meter.advance(2)
+            while not (traces / _HEARD).exists():
+                time.sleep(0.02)
     _, held, where = text.partition("held on ")
     while held and (node == where or not any(where in _lines(one) for one in _all_begun(traces))):
         time.sleep(0.02)
