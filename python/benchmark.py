@@ -13,7 +13,7 @@ ffmpeg, and against the tutorials' loop of OpenCV, stock SavedModel and the OD A
 Without --model it takes an SSD MobileNet V2 FPNLite 640 and an EfficientDet-D0 from
 runs/bench/NAME/export: trained ones if somebody put them there, else made with random weights.
 
-evaluate: COCO metrics of 5,000 pictures against pycocotools.
+evaluate: COCO metrics of 5,000 pictures against pycocotools. cluster: what Ray adds to a file.
 
 train: a training step against that of the stock model_main_tf2.py, its parts (input, forward,
 target assignment, loss, backward, optimiser), the bound that they leave, and the time to the first.
@@ -41,7 +41,7 @@ from roadmark.errors import UserError
 from roadmark.storage import path_flags
 
 _LATENCY = "latency"
-_SUITES = ("ops", "video", "evaluate", "train", _LATENCY, "serve")
+_SUITES = ("ops", "video", "evaluate", "train", _LATENCY, "serve", "cluster")
 _HERE = Path(__file__).parent
 # Where the target's data lie beside this program.
 _PEERS_PYTHON = _HERE.parent.parent / "python_peers" / "python"

@@ -9,7 +9,7 @@ import pytest
 
 import benchmark
 
-_SUITES = "ops, video, evaluate, train, latency, serve"
+_SUITES = "ops, video, evaluate, train, latency, serve, cluster"
 
 
 @pytest.mark.parametrize(
