@@ -124,4 +124,5 @@ def test_mining(folder, tmp_path):
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert "mined 1 of 2 pictures: " in answer.stdout
-    assert (tmp_path / "mined_detections" / "labels.json").is_file()
+    labels = tmp_path / "mined_detections" / "annotations" / "instances_labels.json"
+    assert labels.is_file()

@@ -26,7 +26,9 @@ FALSE_POSITIVE, MISSED = "false positive", "missed"
 # Detections that the other model has no counterpart of, and the reverse.
 ONLY_THIS, ONLY_OTHER = "only this model", "only the other model"
 RECORDS = "mined-00000-of-00001.tfrecord"
-LABELS, SUGGESTIONS, LIST, IMAGES = "labels.json", "suggestions.json", "mined.csv", "images"
+LIST, IMAGES = "mined.csv", "images"
+# Where Datumaro, which CVAT reads with too, looks for the subsets `labels` and `suggestions`.
+LABELS, SUGGESTIONS = (f"annotations/instances_{name}.json" for name in ("labels", "suggestions"))
 # A drive's frames resemble each other: where there are so many drives, none gives a larger share.
 _DRIVES = 10
 
@@ -101,9 +103,9 @@ def write(
 ) -> str:
     """Writes the record set and the labelling list; replaces the folder.
 
-    `labels.json` is a COCO data set of what is marked in `images/` now; `suggestions.json` one of
-    what may be missing there, with scores, in the same pictures. An annotation's `attributes`
-    say what to check.
+    `LABELS` is a COCO data set of what is marked in `images/` now; `SUGGESTIONS` one of what may be
+    missing there, with scores, in the same pictures. An annotation's `attributes` say what to
+    check.
 
     Args:
         chosen: As `mine` gives them.
@@ -202,7 +204,10 @@ class _Coco:
     def __init__(self, categories: Mapping[int, str]) -> None:
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
-        self._categories = [{"id": key, "name": name} for key, name in sorted(categories.items())]
+        self._categories = [
+            {"id": key, "name": name, "supercategory": ""}
+            for key, name in sorted(categories.items())
+        ]
 
     def add_image(self, name: str, height: int, width: int) -> None:
         image = {"id": len(self._images) + 1, "file_name": name, "height": height, "width": width}
@@ -231,10 +236,12 @@ class _Coco:
     def write(self, path: Path) -> None:
         content = {
             "info": {"description": "worth a look, by roadmark"},
+            "licenses": [],
             "images": self._images,
             "categories": self._categories,
             "annotations": self._annotations,
         }
+        path.parent.mkdir(exist_ok=True)
         atomic.write_text(path, json.dumps(content, indent=1) + "\n")
 
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from roadmark.data import example, tfrecord
@@ -110,4 +111,26 @@ def test_pycocotools_reads_labels_and_suggestions(mined):
     assert json.loads((mined[0] / mining.LABELS).read_text())["categories"][0] == {
         "id": 1,
         "name": "vehicle",
+        "supercategory": "",
     }
+
+
+def test_datumaro_opens_the_folder(mined):
+    """CVAT reads its COCO archives with it."""
+    import datumaro
+
+    folder, images, _ = mined
+    found = datumaro.Dataset.import_from(str(folder), "coco")
+    classes = found.categories()[datumaro.AnnotationType.label]
+    assert [one.name for one in classes.items] == list(small_records.NAMES.values())
+    assert sorted((item.subset, item.id) for item in found) == [
+        ("labels", "a"),
+        ("labels", "drive/a"),
+        ("suggestions", "a"),
+        ("suggestions", "drive/a"),
+    ]
+    item = found.get("drive/a", "labels")
+    assert item.media.data.shape == (64, 64, 3)
+    boxes = [(box.y, box.x, box.y + box.h, box.x + box.w) for box in item.annotations]
+    np.testing.assert_allclose(sorted(boxes), sorted(images[3].boxes_in_pixels.tolist()), atol=0.02)
+    assert {box.attributes["check"] for box in item.annotations} == {"missed"}
