@@ -71,7 +71,7 @@ def main() -> int:
         token=options.token(_TOKEN_FILE.value),
         drain_s=_DRAIN_S.value,
     )
-    server.run(options.models(_MODEL.value), wanted)
+    server.run(options.models(_MODEL.value), wanted, path_flags.refresh)
     return 0
 
 

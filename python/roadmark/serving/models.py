@@ -143,6 +143,8 @@ class ServedModel:
 
 
 Load = Callable[[str, Path], ServedModel]
+Refresh = Callable[[Path], None]
+"""Makes a folder what it is to be now, where it is a copy of one elsewhere."""
 
 
 class Models:
@@ -153,13 +155,20 @@ class Models:
         load: Loads one.
         capacity: Pictures of requests to one model that may be unanswered.
         metrics: Where it is told what happens.
+        refresh: Is called before a folder is loaded again; None where folders are what they are.
     """
 
     def __init__(
-        self, folders: Mapping[str, Path], load: Load, capacity: int, metrics: Metrics
+        self,
+        folders: Mapping[str, Path],
+        load: Load,
+        capacity: int,
+        metrics: Metrics,
+        refresh: Refresh | None = None,
     ) -> None:
         self._folders = dict(folders)
         self._load = load
+        self._refresh = refresh
         self._capacity = capacity
         self._metrics = metrics
         self._served: dict[str, ServedModel] = {}
@@ -222,7 +231,7 @@ class Models:
         self.get(name)
         async with self._reloading:
             try:
-                loaded = await asyncio.to_thread(self._load, name, self._folders[name])
+                loaded = await asyncio.to_thread(self._load_again, name)
             except UserError as error:
                 self._metrics.reloads.labels(name, "refused").inc()
                 log("reload refused", model=name, error=str(error), serving=self.get(name).weights)
@@ -244,6 +253,16 @@ class Models:
         await asyncio.gather(*self._retiring)
         for model in self._served.values():
             await asyncio.to_thread(model.close)
+
+    def _load_again(self, name: str) -> ServedModel:
+        folder = self._folders[name]
+        try:
+            if self._refresh is not None:
+                self._refresh(folder)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(folder, f"cannot be fetched again ({reason})", "repeat it") from None
+        return self._load(name, folder)
 
     def _serve(self, model: ServedModel) -> ServedModel | None:
         old = self._served.get(model.name)

@@ -24,7 +24,7 @@ import uvicorn
 from roadmark.errors import UserError
 from roadmark.serving import models as served_models
 from roadmark.serving.gate import Gate
-from roadmark.serving.models import Models
+from roadmark.serving.models import Models, Refresh
 from roadmark.serving.options import ServeOptions
 from roadmark.serving.service import application
 from roadmark.serving.telemetry import Metrics, log, start_log
@@ -45,12 +45,13 @@ _NO_NEW_CONNECTIONS = (
 )
 
 
-def run(folders: Mapping[str, Path], options: ServeOptions) -> None:
+def run(folders: Mapping[str, Path], options: ServeOptions, refresh: Refresh) -> None:
     """Serves models until a signal ends it.
 
     Args:
         folders: Exported folders by name; the first answers where a request names none.
         options: How.
+        refresh: Is called before a folder is loaded again.
 
     Raises:
         UserError: A folder is not whole, this machine lacks what was asked for, or the port is
@@ -70,7 +71,7 @@ def run(folders: Mapping[str, Path], options: ServeOptions) -> None:
         load = functools.partial(
             served_models.load, options=options, decoders=decoders, metrics=metrics
         )
-        models = Models(folders, load, options.limits.pictures, metrics)
+        models = Models(folders, load, options.limits.pictures, metrics, refresh)
         models.load_all()
         for name in models.names:
             model = models.get(name)

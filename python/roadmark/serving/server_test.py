@@ -17,6 +17,7 @@ import pytest
 
 from roadmark.data import synthetic
 from roadmark.serving import pictures, server
+from roadmark.testing import bucket_server
 
 EXPORT = Path("tests/models/quickstart/export").resolve()
 SERVE = Path(__file__).resolve().parents[2] / "serve.py"
@@ -28,10 +29,10 @@ PATIENCE_S = 60
 class Process:
     """The app, its log, and where it listens."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, **environment):
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(SERVE), "--port=0", "--engine=openvino", *arguments],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -42,14 +43,17 @@ class Process:
 
     def _read(self):
         for line in self.process.stderr:
-            self.log.append(json.loads(line))
+            # What is fetched from a bucket is told before the log begins.
+            if self.log or line.startswith("{"):
+                self.log.append(json.loads(line))
 
-    def wait_for(self, event, count=1):
+    def wait_for(self, event, says="", **facts):
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and self.process.poll() is None:
-            found = [line for line in list(self.log) if line["event"] == event]
-            if len(found) >= count:
-                return found[-1]
+            wanted = {"event": event, **facts}.items()
+            for line in list(self.log):
+                if wanted <= line.items() and says in line.get("error", ""):
+                    return line
             time.sleep(0.01)
         raise AssertionError(f"no {event!r} in {self.log}")
 
@@ -66,15 +70,32 @@ def export(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def running(export):
-    process = Process(f"--model=street={export}", "--drain_s=2", "--timeout_s=20")
+def bucket(export):
+    with bucket_server.running() as found:
+        for path in export.rglob("*"):
+            if path.is_file():
+                name = path.relative_to(export).as_posix()
+                found.files.pipe_file(f"{bucket_server.BUCKET}/day/{name}", path.read_bytes())
+        yield found
+
+
+@pytest.fixture(scope="module")
+def running(export, bucket, tmp_path_factory):
+    process = Process(
+        f"--model=street={export}",
+        f"--model=day=s3://{bucket_server.BUCKET}/day",
+        "--drain_s=2",
+        "--timeout_s=20",
+        ROADMARK_CACHE=str(tmp_path_factory.mktemp("cache")),
+        **bucket.environment,
+    )
     yield process
     process.process.kill()
     process.end()
 
 
-def post(running):
-    return httpx.post(f"{running.url}/invocations", content=JPEG, headers=AS_JPEG, timeout=20)
+def post(running, headers=AS_JPEG):
+    return httpx.post(f"{running.url}/invocations", content=JPEG, headers=headers, timeout=20)
 
 
 def exchange(running, data):
@@ -126,12 +147,30 @@ def test_a_line_of_the_log_per_request(running):
 
 def test_hangup_reloads_and_a_swapped_folder_is_refused(running, export):
     running.process.send_signal(signal.SIGHUP)
-    running.wait_for("reloaded")
+    running.wait_for("reloaded", model="day")
     (export / "raw" / "saved_model.pb").write_bytes(b"swapped")
     running.process.send_signal(signal.SIGHUP)
-    refused = running.wait_for("reload refused")
-    assert "saved_model.pb: altered" in refused["error"]
+    running.wait_for("reload refused", "saved_model.pb: altered", model="street")
     assert post(running).status_code == 200
+
+
+def test_a_reload_takes_what_is_in_the_bucket_now(running, bucket, export):
+    """Another export, one that is just being uploaded, and a bucket that is denied."""
+    key = f"{bucket_server.BUCKET}/day/manifest.json"
+    newer = json.loads((export / "manifest.json").read_text()) | {"weights_sha256": "5" * 64}
+    bucket.files.pipe_file(key, json.dumps(newer).encode())
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for("reloaded", model="day", weights="5" * 12)
+
+    bucket.files.rm_file(key)
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for("reload refused", "manifest.json: not found", model="day", serving="5" * 12)
+
+    bucket.proxy.faults.append(bucket_server.Fault("AccessDenied", part="list-type", times=9))
+    running.process.send_signal(signal.SIGHUP)
+    running.wait_for("reload refused", "access denied", model="day")
+    headers = AS_JPEG | {"x-amzn-sagemaker-target-model": "day"}
+    assert post(running, headers).json()["model"] == "day"
 
 
 def test_a_refusing_port_still_hands_over_what_has_connected():

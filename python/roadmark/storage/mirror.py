@@ -5,6 +5,7 @@ an interrupted object goes on where it stopped, in the next run too. What is upl
 by object, the files that say that a folder is whole behind all others.
 """
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -60,11 +61,12 @@ class Mirror:
             )
         self._store.check_writable(self.place.path)
 
-    def fetch(self, must_exist: bool = True) -> Path:
+    def fetch(self, must_exist: bool = True, is_shown: bool = True) -> Path:
         """Makes the copy what the bucket has; files changed here alone stay.
 
         Args:
             must_exist: Whether it is a mistake that there is nothing.
+            is_shown: Whether the user sees the progress.
 
         Returns:
             `local`.
@@ -84,7 +86,10 @@ class Mirror:
             state = self._entry.read_state()
             missing = [name for name, one in found.items() if not self._is_here(name, one, state)]
             cache.make_room(sum(found[name].size for name in missing), self.place.url)
-            self._fetch_all({name: found[name] for name in missing}, len(found), state)
+            what = f"fetching {self.place.url}"
+            shown = progress.track(what, len(found), "files", len(found) - len(missing))
+            with shown if missing and is_shown else contextlib.nullcontext() as meter:
+                self._fetch_all({name: found[name] for name in missing}, state, meter)
             self._drop(state.keys() - found.keys(), state)
             self._entry.write_state(state)
         return self.local
@@ -133,20 +138,20 @@ class Mirror:
         return same and (self._entry.files / name).is_file()
 
     def _fetch_all(
-        self, wanted: dict[str, RemoteObject], total: int, state: dict[str, dict[str, Any]]
+        self,
+        wanted: dict[str, RemoteObject],
+        state: dict[str, dict[str, Any]],
+        meter: progress.Meter | None,
     ) -> None:
-        if not wanted:
-            return
-        what = f"fetching {self.place.url}"
-        with progress.track(what, total, "files", total - len(wanted)) as meter:
-            for name in _at_once(lambda name: self._fetch(name, wanted[name]), list(wanted)):
-                state[name] = {
-                    "version": wanted[name].version,
-                    "stamp": cache.stamp(self._entry.files / name),
-                }
+        for name in _at_once(lambda name: self._fetch(name, wanted[name]), list(wanted)):
+            state[name] = {
+                "version": wanted[name].version,
+                "stamp": cache.stamp(self._entry.files / name),
+            }
+            if meter is not None:
                 meter.advance()
-                if len(state) % 100 == 0:  # What is here need not come again.
-                    self._entry.write_state(state)
+            if len(state) % 100 == 0:  # What is here need not come again.
+                self._entry.write_state(state)
 
     def _fetch(self, name: str, one: RemoteObject) -> str:
         """Fetches one object; gives its name."""

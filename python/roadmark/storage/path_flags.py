@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -47,6 +48,7 @@ class _Use:
 
 _uses: dict[str, _Use] = {}
 _given: dict[str, str] = {}
+_fetched: dict[Path, "Mirror"] = {}
 
 
 def define_input(
@@ -123,6 +125,21 @@ def as_given(flag: flags.FlagHolder) -> Any:
     return _given.get(flag.name, flag.value)
 
 
+def refresh(path: Path) -> None:
+    """Fetches again what an address in a flag has become the copy of; other paths stay as they are.
+
+    For apps that go on while somebody writes to the bucket. Shows no progress.
+
+    Args:
+        path: What main found in the flag.
+
+    Raises:
+        UserError: As `call`; the copy is not whole, or is the one from before.
+    """
+    if path in _fetched:
+        _fetched[path].fetch(is_shown=False)
+
+
 def call(main: Callable[..., int | None], words: Sequence[str]) -> int | None:
     """Calls an app's main function between fetching and uploading.
 
@@ -189,6 +206,7 @@ class _Places:
             self._written.append((mirror, use))
         if use.reads or use.is_live:
             mirror.fetch(must_exist=use.reads)
+            _fetched[mirror.local] = mirror
         return str(mirror.local)
 
     def begin(self) -> None:
