@@ -44,6 +44,7 @@ def test_the_whole_way_from_training_to_labels(tmp_path):
     def run(*arguments) -> str:
         answer = app_process.run("classify", tmp_path, *arguments)
         assert answer.returncode == 0, answer.stderr
+        assert "oneDNN" not in answer.stderr, "TensorFlow's start is heard"
         return answer.stdout
 
     assert "val_accuracy 1.0000" in run("train", "--config=c.yml")

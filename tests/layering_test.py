@@ -22,6 +22,7 @@ _LAYERS = (
         "ops",
         "progress",
         "storage",
+        "tensorflow_logs",
     ),
     ("odapi",),
     ("data",),

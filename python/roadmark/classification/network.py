@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from roadmark import tensorflow_logs
 from roadmark.classification import config as configs
 from roadmark.classification.config import Augmentation, Config
 from roadmark.errors import UserError
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Keras looks at it once, when it is imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
+with tensorflow_logs.errors_only():
+    import keras
 
 BACKBONE = "backbone"
 _HEAD = "head"

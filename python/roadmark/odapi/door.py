@@ -16,29 +16,19 @@ import logging
 import os
 import re
 import sys
-import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
+from roadmark import tensorflow_logs
 from roadmark.errors import UserError
 from roadmark.odapi import protos, source_edits
 
 _LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
-_CPP_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_ERRORS_ONLY = "2"
 
 _NOISY_PACKAGES = re.compile(r"[\\/](object_detection|official|tf_slim|tf_keras)[\\/]")
 
 # TensorFlow's words about calls it discourages; through autograph they name TensorFlow's own files.
 _DEPRECATION = re.compile(r"^From .* is deprecated and will be removed", re.DOTALL)
-
-# How TensorFlow's C++ code begins a line that it logs at level info or warning before Python code
-# could set the level, and what the first of them says about all.
-_CPP_LOG_LINE = re.compile(
-    rb"WARNING: All log messages before absl::InitializeLog\(\)|[IW]\d{4} \d\d:\d\d:"
-    rb"|E\d{4} .*\] oneDNN supports DT_BOOL only on "
-)
 
 # void DataTypeUnsupportedWarning(const DataType&) of tensorflow/core/util/util.cc, and DT_BOOL.
 _ONEDNN_NOTICE = "_ZN10tensorflow26DataTypeUnsupportedWarningERKNS_8DataTypeE"
@@ -56,12 +46,11 @@ def open() -> None:  # noqa: A001 - the door's only verb
     """
     _refuse_keras_3()
     os.environ[_LEGACY_KERAS] = "1"
-    os.environ.setdefault(_CPP_LOG_LEVEL, _ERRORS_ONLY)
     protos.install()
     source_edits.install()
     _hush_python()
     if "tensorflow" not in sys.modules:
-        with _without_early_cpp_logs():
+        with tensorflow_logs.errors_only():
             import tensorflow
 
             _spend_onednn_notice(Path(tensorflow.__file__).parent)
@@ -121,26 +110,3 @@ def _spend_onednn_notice(tensorflow: Path) -> None:
         # Where a later TensorFlow has no such function, the line appears.
         with contextlib.suppress(OSError, AttributeError):
             getattr(ctypes.CDLL(str(library)), _ONEDNN_NOTICE)(ctypes.byref(ctypes.c_int(_DT_BOOL)))
-
-
-@contextlib.contextmanager
-def _without_early_cpp_logs() -> Iterator[None]:
-    """Keeps what TensorFlow's C++ start-up says from stderr, errors excepted.
-
-    They are written before TF_CPP_MIN_LOG_LEVEL is heeded, straight to file descriptor 2. Whatever
-    else is written there meanwhile, such as a library's own complaint, appears afterwards.
-    """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as captured:
-        stderr = os.dup(2)
-        os.dup2(captured.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            captured.seek(0)
-            for line in captured:
-                if not _CPP_LOG_LINE.match(line):
-                    os.write(2, line)

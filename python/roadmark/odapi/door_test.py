@@ -101,15 +101,3 @@ def test_refuses_tensorflow_that_was_imported_with_keras_3_even_if_the_variable_
     assert first == second
     assert first.startswith("UserError roadmark.odapi: TensorFlow was imported before it")
     assert "TF_USE_LEGACY_KERAS=1" in first
-
-
-def test_what_others_write_to_stderr_during_start_up_is_kept() -> None:
-    code = """
-import os
-from roadmark.odapi import door
-with door._without_early_cpp_logs():
-    os.write(2, b"I0000 00:00:1.5 1 port.cc:153] oneDNN custom operations are on.\\n")
-    os.write(2, b"libcuda.so.1: wrong ELF class\\n")
-"""
-    done = _python(code)
-    assert done.stderr == "libcuda.so.1: wrong ELF class\n"
