@@ -18,6 +18,8 @@ playable NAME.annotated.partial.mp4; --resume goes on from there. docs/infer.md 
 does many videos, or folders of pictures, on the machines of a Ray cluster; see docs/cluster.md.
 """
 
+import functools
+
 from absl import flags
 
 from roadmark import app
@@ -97,7 +99,7 @@ def _settings() -> Settings:
         trust=_TRUST.value,
         classes=tuple(_CLASSES.value),
         score_threshold=_SCORE_THRESHOLD.value,
-        label=vehicle_labels.labelled,
+        label=functools.partial(vehicle_labels.labelled, threads=_THREADS.value),
         classify=_CLASSIFY.value,
         side_by_side=_SIDE_BY_SIDE.value,
         batch_size=_BATCH_SIZE.value,

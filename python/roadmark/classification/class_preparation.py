@@ -258,6 +258,8 @@ def _imbalance(counts: dict[str, Counter]) -> list[str]:
     lines = [
         f"class imbalance (train): {ratio:.1f}, from {train[smallest]} ({smallest}) to "
         f"{train[largest]} ({largest})"
+        if train[largest] > train[smallest]
+        else f"no class imbalance: {train[largest]} pictures of each class to train"
     ]
     if ratio > _IMBALANCE:
         lines.append("consider compile.class_weights: balanced")

@@ -139,6 +139,12 @@ def test_rendered_cars_have_a_test_part(tmp_path):
     assert all(entry.box is not None for entry in found.entries)
 
 
+def test_equal_classes_are_told_as_such(tmp_path):
+    found = _prepare(tmp_path, "class_folders", _folders(tmp_path / "in"))
+    text = (found.folder / class_set.REPORT).read_text()
+    assert "no class imbalance: 8 pictures of each class to train" in text
+
+
 def _broken(root):
     _put(root / "Audi S5" / "0.jpg", _jpeg(0)[:300])
 

@@ -21,23 +21,38 @@ MONITORS = ("val_loss", "val_accuracy")
 
 # Small, of our own, for small sets and tests; see `network.py`.
 SMALL_CNN = "small_cnn"
-# Name here -> module and class in keras.applications.
+# Name here -> module and class in keras.applications: all that it has.
 KERAS_BACKBONES = {
     "resnet50": ("resnet", "ResNet50"),
     "resnet101": ("resnet", "ResNet101"),
+    "resnet152": ("resnet", "ResNet152"),
     "resnet50v2": ("resnet_v2", "ResNet50V2"),
+    "resnet101v2": ("resnet_v2", "ResNet101V2"),
+    "resnet152v2": ("resnet_v2", "ResNet152V2"),
+    "mobilenet": ("mobilenet", "MobileNet"),
     "mobilenet_v2": ("mobilenet_v2", "MobileNetV2"),
     "mobilenet_v3_small": ("mobilenet_v3", "MobileNetV3Small"),
     "mobilenet_v3_large": ("mobilenet_v3", "MobileNetV3Large"),
-    "efficientnet_b0": ("efficientnet", "EfficientNetB0"),
-    "efficientnet_b3": ("efficientnet", "EfficientNetB3"),
-    "efficientnet_v2_b0": ("efficientnet_v2", "EfficientNetV2B0"),
+    **{f"efficientnet_b{n}": ("efficientnet", f"EfficientNetB{n}") for n in range(8)},
+    **{f"efficientnet_v2_b{n}": ("efficientnet_v2", f"EfficientNetV2B{n}") for n in range(4)},
     "efficientnet_v2_s": ("efficientnet_v2", "EfficientNetV2S"),
+    "efficientnet_v2_m": ("efficientnet_v2", "EfficientNetV2M"),
+    "efficientnet_v2_l": ("efficientnet_v2", "EfficientNetV2L"),
     "convnext_tiny": ("convnext", "ConvNeXtTiny"),
+    "convnext_small": ("convnext", "ConvNeXtSmall"),
+    "convnext_base": ("convnext", "ConvNeXtBase"),
+    "convnext_large": ("convnext", "ConvNeXtLarge"),
+    "convnext_xlarge": ("convnext", "ConvNeXtXLarge"),
     "densenet121": ("densenet", "DenseNet121"),
+    "densenet169": ("densenet", "DenseNet169"),
+    "densenet201": ("densenet", "DenseNet201"),
     "inception_v3": ("inception_v3", "InceptionV3"),
+    "inception_resnet_v2": ("inception_resnet_v2", "InceptionResNetV2"),
+    "nasnet_mobile": ("nasnet", "NASNetMobile"),
+    "nasnet_large": ("nasnet", "NASNetLarge"),
     "xception": ("xception", "Xception"),
     "vgg16": ("vgg16", "VGG16"),
+    "vgg19": ("vgg19", "VGG19"),
 }
 BACKBONES = (*KERAS_BACKBONES, SMALL_CNN)
 

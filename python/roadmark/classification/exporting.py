@@ -1,8 +1,12 @@
 """From a run to a folder that needs no Keras: SavedModel, ONNX, manifest."""
 
+import contextlib
 import functools
 import json
+import logging
 import math
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +82,27 @@ def write_graphs(model: keras.Model, folder: Path) -> tuple[tuple[str, str], flo
     for layer in model._flatten_layers():
         _fit_for_onnx(layer)
     model.export(str(folder / manifest.SAVED_MODEL), format="tf_saved_model", verbose=False)
-    model.export(str(folder / manifest.ONNX_FILE), format="onnx", verbose=False)
+    with _without_converters_words():
+        model.export(str(folder / manifest.ONNX_FILE), format="onnx", verbose=False)
     return _agreement(folder / manifest.ONNX_FILE, pictures.astype(np.float32), expected)
+
+
+@contextlib.contextmanager
+def _without_converters_words() -> Iterator[None]:
+    """Keeps tf2onnx's tracebacks of optimisations that it then does without from the terminal.
+
+    What the graph computes is compared afterwards; a conversion that fails raises.
+    """
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            # Of Keras' own look at NumPy.
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _fit_for_onnx(layer: keras.layers.Layer) -> None:

@@ -31,10 +31,14 @@ _CAFFE, _TORCH, _SYMMETRIC = "caffe", "torch", "symmetric"
 _INPUTS = {
     "resnet": _CAFFE,
     "vgg16": _CAFFE,
+    "vgg19": _CAFFE,
     "densenet": _TORCH,
     "resnet_v2": _SYMMETRIC,
+    "mobilenet": _SYMMETRIC,
     "mobilenet_v2": _SYMMETRIC,
     "inception_v3": _SYMMETRIC,
+    "inception_resnet_v2": _SYMMETRIC,
+    "nasnet": _SYMMETRIC,
     "xception": _SYMMETRIC,
 }
 

@@ -32,6 +32,15 @@ def test_pictures_are_prepared_as_the_backbones_module_does(backbone):
     assert hasattr(keras.applications, name)
 
 
+def test_every_backbone_of_keras_has_a_name():
+    theirs = {
+        name
+        for name, made in vars(keras.applications).items()
+        if name[0].isupper() and callable(made)
+    }
+    assert {name for _, name in configs.KERAS_BACKBONES.values()} == theirs
+
+
 def test_resnet50_of_the_cars_builds(tmp_path):
     model = network.build(_config(tmp_path, backbone="resnet50", classes=196), None)
     assert model.output_shape == (None, 196)

@@ -189,7 +189,9 @@ def tree(folder: str | Path = RUNS) -> list[Node]:
     roots = []
     for node in nodes.values():
         parent = _parent(node, nodes)
-        (roots if parent is None else parent.children).append(node)
+        # A run that was begun anew from one of its own descendants has none above it.
+        is_root = parent is None or any(parent is one for one in node.walk())
+        (roots if is_root else parent.children).append(node)
     return roots
 
 
@@ -198,8 +200,7 @@ def _parent(node: Node, nodes: dict[Path, Node]) -> Node | None:
         return None
     # Runs that were moved together stay together.
     beside = (node.experiment.folder.resolve().parent / Path(node.experiment.parent).name).resolve()
-    parent = nodes.get(beside)
-    return None if parent is node else parent
+    return nodes.get(beside)
 
 
 def render(roots: list[Node]) -> str:
@@ -212,7 +213,11 @@ def render(roots: list[Node]) -> str:
 
 
 def _add_lines(node: Node, first: str, rest: str, lines: list[Any]) -> None:
-    lines.append((first + node.name, _facts(node.experiment)))
+    is_root = not first
+    facts = _facts(node.experiment)
+    if is_root and node.experiment.parent is not None:
+        facts += f", began from {node.experiment.parent}"
+    lines.append((first + node.name, facts))
     for number, child in enumerate(node.children):
         is_last = number == len(node.children) - 1
         _add_lines(

@@ -35,7 +35,7 @@ def _family(root):
 
 
 _DRAWN = """\
-exp_001          val 0.1000, 1 epochs, data 01234567
+exp_001          val 0.1000, 1 epochs, data 01234567, began from /elsewhere/gone
 exp_002          val 0.5200, 3 epochs, data 01234567
 ├── exp_003      val 0.6100, test 0.6000, 5 epochs, data 01234567
 │   └── exp_004  val 0.6800, 2 epochs, data 01234567
@@ -50,6 +50,15 @@ def test_the_tree_is_drawn_with_accuracies(tmp_path):
 def test_a_moved_folder_of_runs_has_the_same_tree(tmp_path):
     moved = shutil.move(_family(tmp_path / "runs"), tmp_path / "archive")
     assert runs.render(runs.tree(moved)) == _DRAWN
+
+
+def test_runs_that_began_from_each_other_are_all_drawn(tmp_path):
+    """As when the first was begun anew from the second."""
+    first = _run(tmp_path / "runs" / "exp_001", tmp_path / "runs" / "exp_002", epochs=1)
+    _run(tmp_path / "runs" / "exp_002", first, epochs=1)
+    _run(tmp_path / "runs" / "exp_003", tmp_path / "runs" / "exp_003", epochs=1)
+    drawn = runs.render(runs.tree(tmp_path / "runs"))
+    assert [drawn.count(f"exp_00{n} ") for n in (1, 2, 3)] == [1, 1, 1]
 
 
 def test_walk_visits_every_run_below_a_node(tmp_path):

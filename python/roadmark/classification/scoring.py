@@ -160,6 +160,8 @@ def to_text(scores: Scores) -> str:
         f"top-5 accuracy {scores.top_5}",
         f"cross-entropy {scores.loss:.4f}, chance {scores.chance:.4f}, intervals of {LEVEL:.0%}",
     ]
+    if scores.accuracy.low <= scores.chance:
+        lines.append("not shown to be better than chance, which lies in the interval or above it")
     if not math.isfinite(scores.loss):
         lines.append("the cross-entropy is no number: the model is broken")
     return "\n".join(lines) + "\n"

@@ -50,3 +50,9 @@ def test_the_text_names_classes_and_interval():
     text = scoring.to_text(scoring.score(_certain([0, 1]), np.array([0, 1]), _CLASSES))
     assert "make 6" in text
     assert "top-1 accuracy 1.0000 (0.3424 to 1.0000, 2 of 2)" in text
+    assert "not shown to be better than chance" in text, "0.5 lies in the interval"
+
+
+def test_what_is_better_than_chance_is_not_called_into_question():
+    labels = np.arange(70) % 7
+    assert "not shown" not in scoring.to_text(scoring.score(_certain(labels), labels, _CLASSES))

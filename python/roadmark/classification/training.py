@@ -237,10 +237,9 @@ def _require_weights(settings: Config) -> None:
 def _begin(folder: Path, settings: Config, classes: ClassSet) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_text(folder / runs.CONFIG, settings.path.read_text(encoding="utf-8"))
-    is_run = settings.is_continued and (Path(settings.weights) / runs.EXPERIMENT).is_file()
     Experiment(
         folder=folder,
-        parent=settings.weights if is_run else None,
+        parent=_parent(settings),
         weights=settings.weights,
         config_sha256=runs.sha256_of_text(settings.path),
         data_version=classes.data_version,
@@ -251,6 +250,16 @@ def _begin(folder: Path, settings: Config, classes: ClassSet) -> None:
         result={},
         weights_sha256=_weights_sha256(settings.weights),
     ).save()
+
+
+def _parent(settings: Config) -> str | None:
+    """The run that the weights are of, or that their file lies in."""
+    if not settings.is_continued:
+        return None
+    weights = Path(settings.weights)
+    # A file of weights is in a run's folder `best` or `last`.
+    around = (weights, *weights.parents[:2]) if weights.is_file() else (weights,)
+    return next((str(one) for one in around if (one / runs.EXPERIMENT).is_file()), None)
 
 
 def _weights_sha256(weights: str) -> str | None:

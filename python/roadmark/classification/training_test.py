@@ -193,6 +193,15 @@ def test_a_run_begins_from_another(tmp_path, trained, classes, capsys):
     assert child.result["val_accuracy"] == 1.0
 
 
+def test_a_file_of_weights_in_a_run_makes_that_the_parent(tmp_path, trained, classes):
+    weights = trained / "parent" / runs.BEST / runs.WEIGHTS_FILE
+    path = _config(tmp_path, classes, weights=str(weights), phases="[{epochs: 1}]")
+    training.train(Options(path, tmp_path / "child"))
+    child = runs.load(tmp_path / "child")
+    assert child.parent == str(trained / "parent")
+    assert child.weights_sha256 == sha256(weights)
+
+
 def test_of_a_run_for_other_classes_the_backbone_is_taken(tmp_path, trained, capsys):
     folder = small_class_sets.write(tmp_path / "cars", classes=3)
     path = _config(

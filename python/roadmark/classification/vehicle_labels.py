@@ -32,7 +32,7 @@ class PicturedInputs(Inputs):
 
 
 def labelled(
-    detector: Detector, classes: list[int], folder: str | None
+    detector: Detector, classes: list[int], folder: str | None, threads: int = 0
 ) -> tuple["Detector | LabellingDetector", list[int]]:
     """A detector whose vehicles are named by an exported classifier, where one is given.
 
@@ -40,6 +40,7 @@ def labelled(
         detector: Finds the vehicles.
         classes: Ids of its classes to keep; all when empty.
         folder: As `exporting.export` writes it, or None to leave the detector as it is.
+        threads: As of `Classifier`.
 
     Returns:
         The detector, and the classes that whoever uses it must still keep to: none when it does so
@@ -50,7 +51,7 @@ def labelled(
     """
     if folder is None:
         return detector, classes
-    return LabellingDetector(detector, Classifier(folder), classes), []
+    return LabellingDetector(detector, Classifier(folder, threads), classes), []
 
 
 class LabellingDetector:
