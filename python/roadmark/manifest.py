@@ -185,7 +185,8 @@ class Manifest:
         postprocess: See `PostprocessSpec`.
         label_map: Class name by id (1 and up, as text because JSON keys are).
         config_sha256: Of `pipeline.config`.
-        weights_sha256: Of every variable's name and bytes, in the order of the names.
+        weights_sha256: Of every variable's name (without Keras's counters) and bytes, in the order
+            of the names.
         step: Training step of the checkpoint.
         engines: See `EngineStamp`.
     """

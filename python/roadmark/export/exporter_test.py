@@ -24,8 +24,13 @@ RUN = Path("tests/models/quickstart")
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exports") / "export"
-    return exporter.export(trained_model.find(RUN), folder)
+    """In another size than that of the training, 160 x 256."""
+    folder = tmp_path_factory.mktemp("exports")
+    config = pipeline_config.load(RUN / "pipeline.config")
+    config.model.ssd.image_resizer.fixed_shape_resizer.height = 192
+    pipeline_config.save(config, folder / "taller.config")
+    model = trained_model.find(RUN, config=folder / "taller.config")
+    return exporter.export(model, folder / "exports" / "export")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,28 @@ def test_the_folder_holds_everything_and_nothing_else(exported):
     assert description.model == "quickstart"
     assert description.step == 700
     assert description.names() == {1: "vehicle", 2: "pedestrian", 3: "cyclist"}
+    assert (description.input.height, description.input.width) == (192, 256)
+
+
+def test_the_hash_is_that_of_the_weights_alone(exported):
+    """The quickstart exports where it has trained: Keras numbers that process's layers on."""
+    before = manifest.load(RUN / "export")
+    assert exported.manifest.weights_sha256 == before.weights_sha256
+    assert exported.manifest.config_sha256 != before.config_sha256
+
+
+def test_layers_are_hashed_in_their_order_whatever_keras_numbers_them():
+    def network(value):
+        layers = [tf.keras.layers.Dense(2) for _ in range(3)]
+        model = tf.keras.Sequential([tf.keras.Input([2]), *layers])
+        for number, layer in enumerate(layers):
+            layer.kernel.assign(tf.fill([2, 2], value + number))
+        return model
+
+    networks = [network(0.0) for _ in range(5)]  # Beyond dense_9, which sorts behind dense_10.
+    assert len({one.variables[0].name for one in networks}) == 5
+    assert len({exporting.weights_sha256(one) for one in networks}) == 1
+    assert exporting.weights_sha256(network(1.0)) != exporting.weights_sha256(networks[0])
 
 
 def test_raw_outputs_have_a_free_batch_and_fixed_anchors(exported):

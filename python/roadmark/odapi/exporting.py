@@ -9,6 +9,7 @@ how. Anchors are no output: `anchors` computes them once.
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ _MEANINGS = {
 # The first stage's coder, which serves the second too (core/target_assigner.py).
 _TWO_STAGE_SCALE_FACTORS = (10.0, 10.0, 5.0, 5.0)
 _CONVERTERS = {"SIGMOID": SIGMOID, "SOFTMAX": SOFTMAX}
+# What Keras appends to a name that another layer of the process had before.
+_COUNTER = re.compile(r"_\d+(?=[/:])")
 # What a float32 probe of the normalisation is worth.
 _PROBE_DIGITS = 7
 
@@ -229,10 +232,16 @@ def anchors(model: Any, spec: InputSpec) -> np.ndarray:
 
 
 def weights_sha256(model: Any) -> str:
-    """SHA-256 over names and bytes of all variables, in the order of the names."""
+    """SHA-256 over names and bytes of all variables, in the order of the names.
+
+    Names are without Keras's counters, which hang on what else the process has built: an export
+    that training ends with and a later one of the same checkpoint have the same hash.
+    """
     digest = hashlib.sha256()
-    for variable in sorted(model.variables, key=lambda variable: variable.name):
-        digest.update(variable.name.encode())
+    names = ((_COUNTER.sub("", variable.name), variable) for variable in model.variables)
+    # Those that differ in a counter alone stay in the order in which the model has them.
+    for name, variable in sorted(names, key=lambda pair: pair[0]):
+        digest.update(name.encode())
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return digest.hexdigest()
 
