@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roadmark.testing import app_process, clips
+from roadmark.testing import app_process, bucket_server, clips
 
 EXPORT = Path("tests/models/quickstart/export").resolve()
 
@@ -66,6 +66,45 @@ def test_the_same_command_does_what_is_missing_alone(folder, answer):
     assert "2 of 3 videos are done: going on with the others" in again.stdout
     assert os.stat(film).st_mtime_ns == before.st_mtime_ns
     assert (folder / "out" / "notes.annotated.mp4").is_file()
+
+
+@pytest.fixture
+def bucket(folder, tmp_path, monkeypatch):
+    """A bucket with a video and the model, reached as a user's environment says."""
+    with bucket_server.running() as found:
+        for name, value in found.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("ROADMARK_CACHE", str(tmp_path / "cache"))
+        for place, name in ((folder / "in" / "north", "drives/north"), (EXPORT, "export")):
+            for path in place.rglob("*"):
+                if path.is_file():
+                    key = f"{bucket_server.BUCKET}/{name}/{path.relative_to(place).as_posix()}"
+                    found.files.pipe_file(key, path.read_bytes())
+        yield found
+
+
+def test_from_bucket_to_bucket(folder, answer, bucket):
+    root = f"s3://{bucket_server.BUCKET}"
+    places = (f"--video={root}/drives", f"--model={root}/export", f"--out={root}/annotated")
+    first = _run(folder, "--cluster=local", *places)
+    assert first.returncode == 0, first.stdout + first.stderr
+    out = f"{bucket_server.BUCKET}/annotated"
+    begin = len(out) + 1
+    assert sorted(key[begin:] for key in bucket.files.find(out)) == [
+        ".finished/north/front.mp4.json",
+        "north/front.annotated.html",
+        "north/front.annotated.json",
+        "north/front.annotated.mp4",
+    ]
+    film = bucket.files.cat_file(f"{out}/north/front.annotated.mp4")
+    assert film == (folder / "out" / "north" / "front.annotated.mp4").read_bytes()
+
+    written = len(bucket.proxy.asked("PUT", "annotated/north"))
+    assert written
+    again = _run(folder, "--cluster=local", *places)
+    assert again.returncode == 0, again.stderr
+    assert "1 of 1 videos are done" in again.stdout
+    assert len(bucket.proxy.asked("PUT", "annotated/north")) == written
 
 
 @pytest.mark.parametrize(
