@@ -2,7 +2,6 @@
 
     bazel run //python:benchmark -- ops --quick --json=ops.json --markdown=ops.md
     bazel run //python:benchmark -- video --model=runs/demo/export
-    bazel run //python:benchmark -- latency --quick --html=latency.html
     bazel run //python:benchmark -- latency --model=runs/demo/export --records=data/records/val-*
 
 ops: the operations around a network (post-processing, NMS, pre-processing, target assignment, box
@@ -24,9 +23,8 @@ SSD MobileNet V2 FPNLite 640, an SSD ResNet50 FPN 640 and an EfficientDet-D1 wit
 
 serve: the HTTP service against its engine alone; p99 at 70% load, reloads, a drain, memory.
 
-Each side runs in a process of its own, bound to as many processors as it has threads; samples of
-both sides alternate, and medians are compared. Before it is timed, a peer's result is compared with
-ours. The first run fetches the peers' environment (several GB). docs/benchmark.md tells the rest.
+Sides run in processes of their own and take turns; medians are compared, and results before that.
+The first run fetches the peers' environment (several GB). docs/benchmark.md tells the rest.
 """
 
 import importlib
@@ -55,6 +53,7 @@ _ONLY = flags.DEFINE_list("only", [], "Only operations whose name contains one o
 _MODEL = path_flags.define_input_list("model", [], "Not for ops: exported folders; else made.")
 _ENGINES = flags.DEFINE_list("engines", [], "latency: only these; else all that work.")
 _PRECISIONS = flags.DEFINE_list("precisions", [], "latency: only these; else all that work.")
+_RESOLUTIONS = flags.DEFINE_list("resolutions", [], "latency: sides of the input, as 320,512x640.")
 _BATCHES = flags.DEFINE_list("batch_sizes", ["1"], "latency: pictures in a call.")
 _RECORDS = path_flags.define_input("records", "", "latency: glob of TFRecords to measure mAP on.")
 _SUBSET = flags.DEFINE_integer("eval_subset", 0, "latency: how many of them; 0 for all.", 0)
@@ -73,7 +72,7 @@ def main(suite: str) -> int:
     """Runs the command; see the module's text."""
     from rich.console import Console
 
-    from roadmark.benchmark import report, timing
+    from roadmark.benchmark import report, resized_models, timing
     from roadmark.benchmark.suite import Grid, Options
 
     models = tuple(map(Path, _MODEL.value))
@@ -101,6 +100,7 @@ def main(suite: str) -> int:
             _SCENARIOS.value,
             _WITH_PEERS.value,
             _TRUST.value,
+            tuple(map(resized_models.parsed, _RESOLUTIONS.value)),
         ),
     )
     found = importlib.import_module(f"roadmark.benchmark.{suite}").run(options)
@@ -132,7 +132,7 @@ def _read(path: str) -> Any:
 
 
 def _refuse_flags_of_latency() -> None:
-    only = (_ENGINES, _PRECISIONS, _RECORDS, _TRUST, _CSV, _HTML, _AGAINST)
+    only = (_ENGINES, _PRECISIONS, _RESOLUTIONS, _RECORDS, _TRUST, _CSV, _HTML, _AGAINST)
     for flag in only:
         if flag.value:
             raise UserError(f"--{flag.name}", "belongs to latency alone", "leave it out")

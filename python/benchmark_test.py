@@ -21,6 +21,7 @@ _SUITES = "ops, video, evaluate, train, latency, serve, cluster"
         (("video", "--trust"), "error: --trust: belongs to latency alone; leave it out\n"),
         (("video", "--model=a,b"), "error: --model: found several, which latency alone takes"),
         (("latency", "--batch_sizes=1,x"), "error: --batch_sizes: found 'x'; give numbers of 1"),
+        (("latency", "--resolutions=big"), "error: --resolutions: found 'big'; give sides as 320"),
         (("latency", "--against=nowhere"), "error: nowhere: cannot be read (No such file"),
         (("ops", "--threads=0"), "error: --threads: found '0'; give numbers of 1 or more, as 1,2"),
         (
@@ -36,6 +37,7 @@ _SUITES = "ops, video, evaluate, train, latency, serve, cluster"
         "trust in another suite",
         "two models",
         "batch",
+        "resolution",
         "no other run",
         "threads",
         "no peers",

@@ -22,10 +22,11 @@ import openvino as ov
 import psutil
 
 from roadmark import locations, manifest
-from roadmark.benchmark import computer, network_cost, timing, untrained_models
+from roadmark.benchmark import computer, network_cost, resized_models, timing, untrained_models
 from roadmark.benchmark.contender import Contender, Contenders
 from roadmark.benchmark.latency_case import Case, Measured, warnings
 from roadmark.benchmark.report import Report, Row
+from roadmark.benchmark.resized_models import Model
 from roadmark.benchmark.suite import Options
 from roadmark.data import synthetic
 from roadmark.doctor import machine
@@ -107,7 +108,7 @@ def run(options: Options) -> LatencyReport:
         options: The user's; with no model in its `grid`, three with random weights are made.
 
     Raises:
-        UserError: A model, engine or precision that was named is not there.
+        UserError: A model, engine, precision or resolution that was named is not there.
     """
     load = computer.load_average()
     warning = computer.busy_warning(load)
@@ -155,13 +156,6 @@ def _picture() -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Model:
-    name: str
-    folder: Path
-    description: Manifest
-
-
-@dataclasses.dataclass(frozen=True)
 class _Side:
     """A case and the process that runs it."""
 
@@ -180,20 +174,38 @@ class _Suite:
         self.rows: list[Row] = []
         self.failures: list[str] = []
 
-    def models(self) -> Iterator[_Model]:
-        """One after the other, each loaded when it is its turn."""
-        folders = list(self._grid.models)
-        if not folders:
-            names = [name for name in _PROMISES if self._options.wants(name)]
-            _CACHE.mkdir(parents=True, exist_ok=True)
-            folders = untrained_models.make(
-                _CACHE, self._options.configs, names, self._threads, self._options.say
-            )
-        for folder in folders:
-            name = folder.parent.name if folder.name == "export" else folder.name
-            yield _Model(name, folder, manifest.load(folder, self._grid.trust))
+    def models(self) -> Iterator[Model]:
+        """One after the other; what has to be exported first is when it is its turn."""
+        models = [self._loaded(folder) for folder in self._grid.models or self._own_models()]
+        for model in models:
+            resized_models.check(model, self._grid.resolutions)
+        for model in models:
+            yield from self._resized(model) if self._grid.resolutions else [model]
 
-    def measure(self, model: _Model) -> None:
+    def _own_models(self) -> list[Path]:
+        names = [name for name in _PROMISES if self._options.wants(name)]
+        configs = self._options.configs
+        for name in names:
+            resized_models.refuse_unfit(configs / f"{name}.config", self._grid.resolutions)
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        return untrained_models.make(_CACHE, configs, names, self._threads, self._options.say)
+
+    def _loaded(self, folder: Path) -> Model:
+        name = folder.parent.name if folder.name == "export" else folder.name
+        description = manifest.load(folder, self._grid.trust)
+        return Model(name, folder, description, not self._grid.models and not description.step)
+
+    def _resized(self, model: Model) -> Iterator[Model]:
+        for size in self._grid.resolutions:
+            try:
+                folder = resized_models.make(model, size, _CACHE, self._threads, self._options.say)
+            except RuntimeError as error:
+                self.failures.append(f"{model.name} at {resized_models.shown(size)}: {error}")
+                self._options.say(f"FAILED: {self.failures[-1]}")
+                continue
+            yield model if folder == model.folder else self._loaded(folder)
+
+    def measure(self, model: Model) -> None:
         """All cases of a model."""
         for batch in self._grid.batches:
             cases = self._cases(model, batch)
@@ -204,7 +216,7 @@ class _Suite:
                     self.rows += self._rows(model, found, sides)
                 self.measured += found.values()
 
-    def _cases(self, model: _Model, batch: int) -> list[Case]:
+    def _cases(self, model: Model, batch: int) -> list[Case]:
         cases = [
             Case(model.name, engine, precision, batch)
             for engine, precision in choices(model.description, self._grid)
@@ -230,7 +242,7 @@ class _Suite:
         return cases + peers
 
     def _take_turns(
-        self, model: _Model, cases: Sequence[Case], processes: contextlib.ExitStack
+        self, model: Model, cases: Sequence[Case], processes: contextlib.ExitStack
     ) -> list[_Side]:
         sides = []
         for case in cases:
@@ -255,7 +267,7 @@ class _Suite:
                 side.rounds.append(side.last["samples"])
         return sides
 
-    def _preparation(self, model: _Model, case: Case) -> tuple[str, Path, dict[str, Any]]:
+    def _preparation(self, model: Model, case: Case) -> tuple[str, Path, dict[str, Any]]:
         options = self._case_options(model, case)
         options |= {"calls": self._effort.calls, "limit_s": self._effort.limit_s}
         if case.engine == _STOCK:
@@ -274,7 +286,7 @@ class _Suite:
         options["file"] = str(_file(model, engine))
         return f"{_CONTENDERS}.runtimes:{engine}", self._arrays, options
 
-    def _case_options(self, model: _Model, case: Case) -> dict[str, Any]:
+    def _case_options(self, model: Model, case: Case) -> dict[str, Any]:
         return {
             "model": str(model.folder),
             "trust": self._grid.trust,
@@ -284,7 +296,7 @@ class _Suite:
             "batch": case.batch,
         }
 
-    def _completed(self, model: _Model, side: _Side) -> Measured:
+    def _completed(self, model: Model, side: _Side) -> Measured:
         case = side.case
         facts = _facts(side.last)
         spec = model.description.input
@@ -306,18 +318,18 @@ class _Suite:
             self._options.say(f"warning: {case}: {line}")
         return found
 
-    def _map(self, model: _Model, side: _Side) -> float | None:
+    def _map(self, model: Model, side: _Side) -> float | None:
         self._options.say(f"mAP of {side.case}")
         terms = {"records": self._grid.records, "subset": self._grid.subset}
         return self._further(model, side, "evaluating", terms).get("map")
 
-    def _scenarios(self, model: _Model, side: _Side) -> dict[str, Any]:
+    def _scenarios(self, model: Model, side: _Side) -> dict[str, Any]:
         self._options.say(f"kinds of load: {side.case}")
         terms = {"queries": self._effort.queries, "limit_s": 2 * self._effort.limit_s}
         return self._further(model, side, "scenarios", terms)
 
     def _further(
-        self, model: _Model, side: _Side, function: str, terms: Mapping[str, Any]
+        self, model: Model, side: _Side, function: str, terms: Mapping[str, Any]
     ) -> dict[str, Any]:
         options = {**self._case_options(model, side.case), **terms}
         try:
@@ -327,7 +339,7 @@ class _Suite:
             self._fail(side.case, error)
             return {}
 
-    def _gflop(self, model: _Model) -> float | None:
+    def _gflop(self, model: Model) -> float | None:
         path = _file(model, ONNXRUNTIME)
         return network_cost.gflop(path) if path else None
 
@@ -336,7 +348,7 @@ class _Suite:
         self._options.say(f"FAILED: {self.failures[-1]}")
 
     def _rows(
-        self, model: _Model, found: Mapping[Case, Measured], sides: Sequence[_Side]
+        self, model: Model, found: Mapping[Case, Measured], sides: Sequence[_Side]
     ) -> list[Row]:
         """Our cases beside the peers, and beside what is promised."""
         ours = {case: one for case, one in found.items() if not case.is_peer}
@@ -489,7 +501,7 @@ def _agreement(ours: np.ndarray, theirs: np.ndarray) -> str:
     return f"{len(ours)} and {len(theirs)} boxes, scores by rank at most {apart:.2g} apart"
 
 
-def _stamp(model: _Model, case: Case) -> EngineStamp | None:
+def _stamp(model: Model, case: Case) -> EngineStamp | None:
     precision = "fp32" if case.precision == "bf16" and case.engine == OPENVINO else case.precision
     for stamp in model.description.engines:
         if (stamp.engine, stamp.precision) == (case.engine, precision):
@@ -497,7 +509,7 @@ def _stamp(model: _Model, case: Case) -> EngineStamp | None:
     return None
 
 
-def _file(model: _Model, engine: str) -> Path | None:
+def _file(model: Model, engine: str) -> Path | None:
     """The file of an engine in fp32 that is its own, and not the SavedModel."""
     for stamp in model.description.engines:
         if (stamp.engine, stamp.precision) == (engine, "fp32") and stamp.path != engines.RAW_FOLDER:
@@ -505,7 +517,7 @@ def _file(model: _Model, engine: str) -> Path | None:
     return None
 
 
-def _size_mb(model: _Model, case: Case) -> float:
+def _size_mb(model: Model, case: Case) -> float:
     engine = next((key for key, name in _AS_DOCUMENTED.items() if name == case.engine), case.engine)
     if case.engine == _STOCK:
         path = model.folder / "saved_model"

@@ -34,6 +34,7 @@ class Grid:
         scenarios: Whether to run MLPerf's kinds of load.
         peers: Whether to measure others beside us.
         trust: As `manifest.load` takes it.
+        resolutions: Heights and widths of the networks' input; the models' own when empty.
     """
 
     models: tuple[Path, ...] = ()
@@ -45,6 +46,7 @@ class Grid:
     scenarios: bool = True
     peers: bool = True
     trust: bool = False
+    resolutions: tuple[tuple[int, int], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

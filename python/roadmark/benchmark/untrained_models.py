@@ -36,9 +36,29 @@ def make(
             say(f"{folder}: random weights, made by an earlier run")
         else:
             say(f"{folder}: making an export with random weights, which takes minutes")
-            _export(configs / f"{name}.config", folder, threads)
+            export(configs / f"{name}.config", folder, threads)
         folders.append(folder)
     return folders
+
+
+def export(config: Path, folder: Path, threads: int) -> None:
+    """Exports the model of a pipeline config with random weights, for all engines of a CPU.
+
+    Args:
+        config: The config.
+        folder: The folder to write.
+        threads: Of the process that does it.
+
+    Raises:
+        RuntimeError: It failed; its own words.
+    """
+    side = Contender(None, threads)
+    options = {"config": str(config), "out": str(folder), "formats": _FORMATS}
+    try:
+        side.prepare(_EXPORTING, config.parent, options)
+        side.result()
+    finally:
+        side.close()
 
 
 def _is_trained(folder: Path) -> bool:
@@ -52,13 +72,3 @@ def _is_whole(folder: Path) -> bool:
     except UserError:
         return False
     return set(_FORMATS) - {"saved_model"} <= found
-
-
-def _export(config: Path, folder: Path, threads: int) -> None:
-    side = Contender(None, threads)
-    options = {"config": str(config), "out": str(folder), "formats": _FORMATS}
-    try:
-        side.prepare(_EXPORTING, config.parent, options)
-        side.result()
-    finally:
-        side.close()
