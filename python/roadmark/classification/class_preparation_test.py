@@ -90,7 +90,7 @@ def test_divided_folders_stay_as_they_are(tmp_path):
 
 
 def test_a_csv_names_pictures_classes_and_boxes(tmp_path):
-    rows = ["path,class_name,x1,y1,x2,y2,split"]
+    rows = ["path,class_name,x1,y1,x2,y2,subset"]
     for number in range(8):
         _put(tmp_path / "in" / f"{number}.jpg", _jpeg(number))
         rows.append(f"{number}.jpg,{'ab'[number % 2]},1,2,30,20,{'test' if number > 5 else ''}")
@@ -102,8 +102,11 @@ def test_a_csv_names_pictures_classes_and_boxes(tmp_path):
     assert "gone.jpg" in (found.folder / class_set.FINDINGS).read_text()
 
 
-def _mat_annotations(rows) -> np.ndarray:
-    names = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")
+_BOX_FIELDS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class")
+
+
+def _mat_annotations(rows, *more) -> np.ndarray:
+    names = _BOX_FIELDS + (more or ("fname",))
     made = np.empty((1, len(rows)), [(name, "O") for name in names])
     for number, row in enumerate(rows):
         made[0, number] = row
@@ -130,6 +133,24 @@ def test_stanford_cars_keeps_its_test_part(tmp_path):
     # Corners count from 1 and belong to the box.
     assert {entry.box for entry in found.entries} == {(2.0, 1.0, 25.0, 20.0)}
     assert all(entry.path.count("/") == 2 for entry in found.entries), "C/V made a folder"
+
+
+def test_stanford_cars_in_one_folder_say_which_pictures_are_for_testing(tmp_path):
+    root = tmp_path / "in"
+    rows = []
+    for number in range(14):
+        _put(root / "car_ims" / f"{number:06d}.jpg", _jpeg(number))
+        path = f"car_ims/{number:06d}.jpg"
+        rows.append((2, 3, 20, 25, number % 2 + 1, path, number >= 10))
+    rows.append((2, 3, 20, 25, 1, "car_ims/gone.jpg", False))
+    names = np.empty((1, 2), object)
+    names[0, :] = ["Audi S5 2012", "Ram C/V Cargo Van 2012"]
+    annotations = _mat_annotations(rows, "relative_im_path", "test")
+    scipy_io.savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": names})
+    found = _prepare(tmp_path, "stanford_cars", root)
+    assert Counter(entry.split for entry in found.entries) == {"train": 8, "val": 2, "test": 4}
+    assert {entry.box for entry in found.entries} == {(2.0, 1.0, 25.0, 20.0)}
+    assert "car_ims/gone.jpg" in (found.folder / class_set.FINDINGS).read_text()
 
 
 def test_rendered_cars_have_a_test_part(tmp_path):

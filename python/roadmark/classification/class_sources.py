@@ -5,6 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from roadmark.classification.class_set import TEST, TRAIN, VAL, Box
 from roadmark.data import synthetic_cars
@@ -18,9 +19,13 @@ STANFORD_CARS, FOLDERS, CSV, SYNTHETIC = FORMATS = (
 )
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _SPLIT_NAMES = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
-_PATH_COLUMNS = ("path", "filename", "file", "image")
+_PATH_COLUMNS = ("path", "filename", "file", "image", "img_file", "img_name", "image_path")
 _CLASS_COLUMNS = ("class_name", "class", "label")
+_SPLIT_COLUMNS = ("split", "subset")
 _BOX_COLUMNS = (("y1", "x1", "y2", "x2"), ("ymin", "xmin", "ymax", "xmax"))
+# Of Stanford Cars.
+_ALL_PICTURES = "car_ims"
+_SIDES = ("x1", "y1", "x2", "y2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +153,7 @@ def _csv(path: Path) -> Source:
                 if not file_path.is_file():
                     absent.append(f"{where}: {name}")
                     continue
-                split = (row.get("split") or "").lower()
+                split = next((row[one] for one in _SPLIT_COLUMNS if row.get(one)), "").lower()
                 pictures.append(
                     Picture(
                         file_path.read_bytes, file_path.name, class_name, _box(row, where),
@@ -189,12 +194,69 @@ def _box(row: dict[str, str], where: str) -> Box | None:
 
 
 def _stanford_cars(folder: Path) -> Source:
-    """The `.mat` files of the data set, wherever in the folder they and the pictures are."""
+    """The `.mat` files of the data set, wherever in the folder they and the pictures are.
+
+    It comes in two forms: with the pictures in `cars_train/` and `cars_test/` and annotations of
+    each, or with all in `car_ims/` and one file that tells which are for testing.
+    """
     from scipy import io  # Takes half a second.
 
-    names = _class_names(folder, io)
     by_name = _pictures_by_folder(folder)
-    pictures, absent = [], []
+    whole = sorted(folder.rglob("cars_annos.mat"))
+    if whole and any(place == _ALL_PICTURES for place, _ in by_name):
+        names = _names(_mat(whole[0], "class_names", io))
+        rows, absent = _undivided(whole[0], io), []
+    else:
+        files = sorted(folder.rglob("cars_meta.mat"))
+        if not files:
+            raise UserError(folder, "holds no cars_meta.mat", "give the folder with the .mat files")
+        names = _names(_mat(files[0], "class_names", io))
+        rows, absent = _divided(folder, io)
+    pictures = []
+    for row in rows:
+        class_id = int(row.fields["class"].item())
+        if not 1 <= class_id <= len(names):
+            raise UserError(
+                row.where, f"found class {class_id}, expected 1 to {len(names)}", "get a whole copy"
+            )
+        path = by_name.get((row.place, row.name))
+        if path is None:
+            absent.append(f"{row.where}: {row.place}/{row.name}")
+            continue
+        x1, y1, x2, y2 = (int(row.fields[f"bbox_{side}"].item()) for side in _SIDES)
+        # Corners are pixels that belong to the box, counted from 1.
+        box = (float(y1 - 1), float(x1 - 1), float(y2), float(x2))
+        pictures.append(
+            Picture(path.read_bytes, row.name, names[class_id - 1], box, row.split, row.where)
+        )
+    return Source(tuple(pictures), tuple(absent))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """An annotation: MATLAB's fields, and the folder and name of its picture."""
+
+    where: str
+    fields: Any
+    place: str
+    name: str
+    split: str | None
+
+
+def _undivided(path: Path, io: Any) -> list[_Row]:
+    return [
+        _Row(
+            f"{path}, annotation {number}", fields, _ALL_PICTURES,
+            Path(str(fields["relative_im_path"].item())).name,
+            TEST if int(fields["test"].item()) else None,
+        )
+        for number, fields in enumerate(_mat(path, "annotations", io).reshape(-1), 1)
+    ]  # fmt: skip
+
+
+def _divided(folder: Path, io: Any) -> tuple[list[_Row], list[str]]:
+    """The rows, and what is there without classes."""
+    found, absent = [], []
     for kind, split in (("train", None), ("test", TEST)):
         # The labels of the test pictures are in a file of their own in the original set.
         files = sorted(
@@ -210,36 +272,17 @@ def _stanford_cars(folder: Path) -> Source:
         if "class" not in (rows.dtype.names or ()):
             absent.append(f"{files[0]}: {rows.size} test pictures without classes")
             continue
-        for number, row in enumerate(rows.reshape(-1)):
-            where = f"{files[0]}, annotation {number + 1}"
-            name, class_id = str(row["fname"].item()), int(row["class"].item())
-            if not 1 <= class_id <= len(names):
-                raise UserError(
-                    where, f"found class {class_id}, expected 1 to {len(names)}", "get a whole copy"
-                )
-            path = by_name.get((f"cars_{kind}", name))
-            if path is None:
-                absent.append(f"{where}: cars_{kind}/{name}")
-                continue
-            x1, y1, x2, y2 = (int(row[f"bbox_{side}"].item()) for side in ("x1", "y1", "x2", "y2"))
-            pictures.append(
-                Picture(
-                    path.read_bytes, name, names[class_id - 1],
-                    # Corners are pixels that belong to the box, counted from 1.
-                    (float(y1 - 1), float(x1 - 1), float(y2), float(x2)), split, where,
-                )
-            )  # fmt: skip
-    return Source(tuple(pictures), tuple(absent))
+        for number, fields in enumerate(rows.reshape(-1), 1):
+            where, name = f"{files[0]}, annotation {number}", str(fields["fname"].item())
+            found.append(_Row(where, fields, f"cars_{kind}", name, split))
+    return found, absent
 
 
-def _class_names(folder: Path, io: object) -> list[str]:
-    files = sorted(folder.rglob("cars_meta.mat"))
-    if not files:
-        raise UserError(folder, "holds no cars_meta.mat", "give the folder with the .mat files")
-    return [str(cell.item()) for cell in _mat(files[0], "class_names", io).reshape(-1)]
+def _names(cells: Any) -> list[str]:
+    return [str(cell.item()) for cell in cells.reshape(-1)]
 
 
-def _mat(path: Path, key: str, io: object):
+def _mat(path: Path, key: str, io: Any) -> Any:
     try:
         return io.loadmat(path)[key]
     except (OSError, ValueError, NotImplementedError, KeyError, TypeError) as error:
