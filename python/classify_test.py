@@ -59,6 +59,9 @@ def test_the_whole_way_from_training_to_labels(tmp_path):
     assert len(said) == 8
     assert all(line.split(": ")[1].startswith(line.split("/")[2]) for line in said)
     assert "c  val 1.0000, test 1.0000, 8 epochs" in run("tree")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    said = _error(tmp_path, "predict", f"--model={folder}/export", "--images=broken.jpg")
+    assert "broken.jpg: cannot be decoded" in said
     (folder / "export" / "model.onnx").write_bytes(b"")
     said = _error(tmp_path, "predict", f"--model={folder}/export", "--images=cars/test")
     assert "model.onnx: altered since the export" in said
