@@ -193,6 +193,43 @@ def test_a_refusal_is_one_line_at_once(bucket, fault, says):
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("after", "says"),
+    [
+        (None, "/set/a: has gone since s3://"),
+        (b"another text", "/set/a: not whole after 2 tries: found MD5"),
+        (b"short", "/set/a: not whole after 2 tries: "),
+    ],
+    ids=["gone", "replaced", "replaced by less"],
+)
+def test_an_object_that_changes_while_it_is_read_is_one_line(bucket, monkeypatch, after, says):
+    """The first block is the old one's; the next command takes what is there then."""
+    monkeypatch.setattr(mirror, "TRIES", 2)
+    bucket.put(set__a=_TEN, set__b=b"stays")
+    asked = bucket.proxy.fault
+
+    def change_behind_the_first(method, path):
+        if method == "GET" and "/set/a" in path and len(bucket.proxy.asked("GET", "/set/a")) == 2:
+            key = f"{bucket.folder}/set/a"
+            if after is None:
+                bucket.server.files.rm_file(key)
+            else:
+                bucket.server.files.pipe_file(key, after)
+        return asked(method, path)
+
+    bucket.proxy.fault = change_behind_the_first
+    try:
+        with pytest.raises(UserError) as error:
+            _fetch(_of(bucket))
+    finally:
+        del bucket.proxy.fault
+    assert says in str(error.value)
+    assert "repeat the command" in str(error.value)
+    assert not (_mirror(_of(bucket)).local / "a").exists()
+    now = {path.name: path.read_bytes() for path in _fetch(_of(bucket)).iterdir()}
+    assert now == {"b": b"stays"} | ({} if after is None else {"a": after})
+
+
 def test_a_key_that_is_no_path_is_one_line(bucket, tmp_path):
     key = f"{bucket.folder.partition('/')[2]}/set//a"
     bucket.server.files.call_s3("put_object", Bucket=BUCKET, Key=key, Body=b"1")

@@ -7,6 +7,7 @@ by object, the files that say that a folder is whole behind all others.
 
 import contextlib
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -21,6 +22,7 @@ from roadmark.storage.store import TRIES, RemoteObject, Store, TransientError, p
 
 _BLOCK = 8 << 20
 _PART = ".part"
+_IS_PART = re.compile(r"\.[0-9a-f]{12}\.part$")
 _AT_ONCE = 4
 # What readers look for to know that a folder or a checkpoint is whole.
 _LAST = ("checkpoint", "manifest.json", "label_map.pbtxt", "class_set.json", "experiment.json")
@@ -91,6 +93,7 @@ class Mirror:
             with shown if missing and is_shown else contextlib.nullcontext() as meter:
                 self._fetch_all({name: found[name] for name in missing}, state, meter)
             self._drop(state.keys() - found.keys(), state)
+            self._drop_parts()
             self._entry.write_state(state)
         return self.local
 
@@ -201,6 +204,12 @@ class Mirror:
             if name not in changed:
                 (self._entry.files / name).unlink(missing_ok=True)
             del state[name]
+
+    def _drop_parts(self) -> None:
+        """Nobody goes on with what was begun of another version, when all is whole."""
+        for path in self._entry.files.rglob(f".*{_PART}"):
+            if _IS_PART.search(path.name):
+                path.unlink()
 
     def _upload_all(self, names: list[str], state: dict[str, dict[str, Any]]) -> None:
         for name, known in zip(names, _at_once(self._upload_one, names), strict=True):
