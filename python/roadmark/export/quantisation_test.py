@@ -12,7 +12,7 @@ from openvino import opset13 as opset
 from roadmark import manifest
 from roadmark.data import synthetic
 from roadmark.errors import UserError
-from roadmark.export import agreement, int8_cache, quantisation, quantisation_process
+from roadmark.export import agreement, exporter, int8_cache, quantisation, quantisation_process
 from roadmark.export.quantisation import Plan, Quantised
 from roadmark.inference.detector import Detector
 from roadmark.manifest import EngineStamp
@@ -45,8 +45,19 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_int8_has_8_bits_and_finds_the_same(folder, tmp_path):
+@pytest.fixture
+def second(folder, tmp_path):
+    """A later export of the same model: converters give its parts other names."""
     copy = shutil.copytree(folder, tmp_path / "export")
+    model = ov.Core().read_model(folder / "openvino/model.xml")
+    model.set_friendly_name("of another conversion")
+    ov.save_model(model, copy / "openvino/model.xml", False)
+    _list(copy, EngineStamp("openvino", "openvino/model.xml", "fp32", {}))
+    return copy
+
+
+def test_int8_has_8_bits_and_finds_the_same(folder, second, tmp_path, monkeypatch):
+    """And a second export has the same network, without a calibration of its own."""
     made = tmp_path / "made.xml"
     found = quantisation.quantise(folder, made, PLAN)
     assert (found.pictures, found.evaluated, found.is_from_cache) == (12, 12, False)
@@ -54,21 +65,21 @@ def test_int8_has_8_bits_and_finds_the_same(folder, tmp_path):
     assert found.drop <= PLAN.max_map_drop
     operations = [one.get_type_name() for one in ov.Core().read_model(made).get_ops()]
     assert operations.count("FakeQuantize") > 50
-    again = copy / "openvino/model_int8.xml"
-    assert quantisation.quantise(copy, again, PLAN) == dataclasses.replace(
-        found, is_from_cache=True
-    )
+    monkeypatch.setattr(quantisation, "_PROCESS", "roadmark.export.nothing_that_calibrates")
+    with pytest.raises(UserError, match="cannot be quantised"):
+        quantisation.quantise(second, made, dataclasses.replace(PLAN, pictures=11))
+    description = manifest.load(second)
+    description, taken = exporter._add_int8(second, description, PLAN, 0, "openvino")
+    manifest.write(second, description)
+    assert taken == dataclasses.replace(found, is_from_cache=True)
+    assert "12 pictures by an earlier export" in str(taken)
+    again = second / "openvino/model_int8.xml"
     assert [again.with_suffix(suffix).read_bytes() for suffix in (".xml", ".bin")] == [
         made.with_suffix(suffix).read_bytes() for suffix in (".xml", ".bin")
     ]
-    _list(
-        copy,
-        EngineStamp("openvino", "openvino/model.xml", "fp32", {}),
-        EngineStamp("openvino", "openvino/model_int8.xml", "int8", {}),
-    )
     scenes = [synthetic.render_scene(2, index).image for index in range(10)]
     exact, fast = (
-        Detector.load(copy, engine="openvino", precision=precision)
+        Detector.load(second, engine="openvino", precision=precision)
         for precision in ("fp32", "int8")
     )
     assert str(fast.engine) == "openvino, int8, on the CPU"
