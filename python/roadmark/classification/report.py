@@ -21,6 +21,8 @@ from roadmark.evaluation.charts import Axes, Series
 
 # More classes than these are too many for a table of counts: their matrix is a picture.
 _MOST_CELLS = 40
+# Of so many classes the worst are shown, and the others when they are asked for.
+_WORST = 20
 _MATRIX_SIDE = 784
 _PAIRS_IN_PICTURES = 8
 _PICTURES_OF_A_PAIR = 3
@@ -162,7 +164,15 @@ def _classes(scores: Scores) -> str:
     ]
     rows.sort(key=lambda row: (row[4], row[0]))
     heads = ["class", "pictures", "precision", "recall", "F1"]
-    return f"<h2>Classes, the worst first</h2>{page.boxed(page.table(heads, rows))}"
+    shown = rows if len(rows) <= _MOST_CELLS else rows[:_WORST]
+    others = rows[len(shown) :]
+    more = (
+        f"<details><summary>the other {len(others)}</summary>"
+        f"{page.boxed(page.table(heads, others))}</details>"
+        if others
+        else ""
+    )
+    return f"<h2>Classes, the worst first</h2>{page.boxed(page.table(heads, shown))}{more}"
 
 
 def _confusion(scores: Scores) -> str:
@@ -176,16 +186,18 @@ def _confusion(scores: Scores) -> str:
     for number, (name, counts) in enumerate(zip(names, scores.confusion, strict=True)):
         total = max(int(counts.sum()), 1)
         row = "".join(
-            f'<td style="background:rgba({_rgb(number == other)},{0.6 * count / total:.2f})">'
-            f"{count or '·'}</td>"
-            for other, count in enumerate(counts)
+            _cell(int(count), count / total, number == other) for other, count in enumerate(counts)
         )
         cells.append(f"<tr><td>{number + 1} {html.escape(name)}</td>{row}</tr>")
     return heading + page.boxed(f"<table><tr>{heads}</tr>{''.join(cells)}</table>")
 
 
-def _rgb(is_right: bool) -> str:
-    return ",".join(map(str, _RIGHT if is_right else _WRONG))
+def _cell(count: int, share: float, is_right: bool) -> str:
+    if not count:
+        return "<td>·</td>"
+    red, green, blue = _RIGHT if is_right else _WRONG
+    # A single mistake can be seen too.
+    return f'<td style="background:rgba({red},{green},{blue},{0.1 + 0.5 * share:.2f})">{count}</td>'
 
 
 def matrix_picture(confusion: np.ndarray) -> np.ndarray:
@@ -212,12 +224,12 @@ def _matrix_picture(confusion: np.ndarray) -> str:
     data = base64.b64encode(cv2.imencode(".png", bgr)[1].tobytes()).decode()
     return (
         f"<p>A row for each of the {len(confusion)} true classes, a column for what it is taken "
-        "for, both from A to Z. Blue is right, red is wrong, darker is a larger share of the row. "
-        "Next to the diagonal are names that begin alike, such as models of one make. The counts "
-        "are in evaluation.json.</p>"
+        "for, both in the order of their names. Blue is right, red is wrong, darker is a larger "
+        "share of the row. Next to the diagonal are names that begin alike, such as models of one "
+        "make. The counts are in evaluation.json.</p>"
         '<figure><img class="whole" alt="confusion matrix" style="max-width:784px;'
         'border:1px solid #ccc;image-rendering:pixelated" '
-        f'src="data:image/png;base64,{data}"></figure>'
+        f'src="data:image/png;base64,{data}"></figure><p></p>'
     )
 
 

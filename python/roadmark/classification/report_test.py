@@ -57,7 +57,7 @@ def test_without_a_mistake_or_a_run_the_page_says_so(classes, tmp_path):
     assert "over-fits" not in page.text
 
 
-def test_many_classes_have_their_matrix_as_a_picture():
+def test_of_many_classes_the_matrix_is_a_picture_and_the_worst_come_first():
     count = 50
     labels = np.arange(count)
     guesses = np.where(labels == 3, 4, labels)
@@ -66,6 +66,9 @@ def test_many_classes_have_their_matrix_as_a_picture():
     shown = report._confusion(scores)
     assert 'src="data:image/png' in shown
     assert "<td>make 03</td><td>make 04</td><td>1 of 1</td>" in shown
+    by_class = report._classes(scores)
+    assert "<summary>the other 30</summary>" in by_class
+    assert by_class.count("<td>make ") == count
     picture = report.matrix_picture(scores.confusion)
     cell = picture.shape[0] // count
     middles = picture[cell // 2 :: cell, cell // 2 :: cell]
