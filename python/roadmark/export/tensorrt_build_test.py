@@ -51,6 +51,46 @@ def test_a_truncated_file_is_refused_and_nothing_is_written(folder):
     assert sorted(folder.rglob("*")) == before
 
 
+_MISTAKE = (
+    '{"mistake": ["m.onnx", "TensorRT builds no engine: out of memory", "lower --max_batch"]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("ends", "says"),
+    [
+        ("kill -SEGV $$", "no engine can be built: the process was ended by signal 11"),
+        (f"echo '{_MISTAKE}'", "m.onnx: TensorRT builds no engine: out of memory; lower --max_b"),
+    ],
+    ids=["the process dies", "out of device memory"],
+)
+def test_a_build_that_fails_halfway_leaves_the_export_as_it_was(folder, monkeypatch, ends, says):
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4)) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(helper.make_model(graph), folder / "onnx/model.onnx")
+    stamp = EngineStamp("onnxruntime", "onnx/model.onnx", "fp32", {})
+    manifest.write(folder, dataclasses.replace(manifest.load(_EXPORT), engines=(stamp,)))
+    cache, python = folder.parent / "cache", folder.parent / "python"
+    cache.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    # Its arguments: tensorrt_process.py build ONNX ENGINE ...
+    python.write_text(f"#!/bin/sh\nprintf half > $4\n{ends}\n")
+    python.chmod(0o755)
+    here = Here("10.16.1.11", "NVIDIA H200", "9.0")
+    monkeypatch.setattr(tensorrt_build.tensorrt_stamp, "probe", lambda _: here)
+
+    def files():
+        everything = sorted(folder.parent.rglob("*"))
+        return {path: path.read_bytes() for path in everything if path.is_file()}
+
+    before = files()
+    with pytest.raises(UserError, match=says) as caught:
+        tensorrt_build.add(folder, Plan("fp32", python=str(python)))
+    assert "\n" not in str(caught.value)
+    assert files() == before
+    assert {path.name for path in folder.parent.iterdir()} == {"cache", "export", "python"}
+
+
 def test_an_operator_that_tensorrt_lacks_is_named(tmp_path):
     onnx.save(_network("NonMaxSuppression"), tmp_path / "m.onnx")
     with pytest.raises(UserError, match=r"operator NonMaxSuppression \(1 times\) is not supported"):

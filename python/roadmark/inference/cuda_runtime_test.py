@@ -1,6 +1,8 @@
 """What of the CUDA runtime's wrapper runs without a GPU."""
 
+import enum
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,3 +34,26 @@ def test_a_part_lies_behind_those_before_it():
 def test_without_cuda_python_it_says_what_to_install():
     with pytest.raises(UserError, match=r"found no cuda-python .*; install it with: pip install"):
         Cuda()
+
+
+# As cuda-python's.
+_Error = enum.IntEnum("cudaError_t", ["cudaErrorInvalidValue", "cudaErrorMemoryAllocation"])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (
+            _Error.cudaErrorMemoryAllocation,
+            UserError,
+            r"--device: found too little memory on the GPU \(cudaMalloc: .*\); end other programs",
+        ),
+        (_Error.cudaErrorInvalidValue, RuntimeError, "^cudaMalloc: cudaErrorInvalidValue$"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_call_that_fails_is_named_and_too_little_memory_has_a_cure(error, kind, says):
+    cuda = Cuda.__new__(Cuda)
+    cuda._api = SimpleNamespace(cudaMalloc=lambda size: (error, None))
+    with pytest.raises(kind, match=says):
+        cuda.array((1 << 40,), np.float32)

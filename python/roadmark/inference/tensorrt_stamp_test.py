@@ -213,6 +213,66 @@ def test_too_little_device_memory_for_a_loaded_engine_is_one_line():
         tensorrt_engine.Network(None, loaded, None, 1)
 
 
+def test_sizes_beyond_the_profile_of_a_loaded_engine_are_one_line():
+    context = SimpleNamespace(set_input_shape=lambda name, shape: False)
+    loaded = SimpleNamespace(
+        num_io_tensors=1,
+        create_execution_context=lambda: context,
+        get_tensor_name=lambda number: "image",
+        get_tensor_mode=lambda name: "input",
+        get_tensor_shape=lambda name: (-1, 160, 256, 3),
+    )
+    trt = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT="input"))
+    with pytest.raises(
+        UserError, match=r"found \(99, 160, 256, 3\) for image, which the engine was"
+    ):
+        tensorrt_engine.Network(trt, loaded, None, 99)
+
+
+class _RefusingLibrary:
+    """TensorRT's classes as far as loading gets of an engine that it does not take."""
+
+    class Logger:
+        ERROR = 1
+
+        def __init__(self, severity):
+            pass
+
+    class Runtime:
+        def __init__(self, log):
+            self.engine_host_code_allowed = False
+
+        def deserialize_cuda_engine(self, content):
+            assert content == b"ftrt"
+
+    @staticmethod
+    def init_libnvinfer_plugins(log, namespace):
+        return True
+
+
+@pytest.mark.parametrize(
+    "built_for", [_BUILT, _BUILT | {"version_compatible": "yes"}, {TRUSTED: "yes"}]
+)
+def test_a_truncated_engine_that_is_loaded_all_the_same_is_one_line(
+    tmp_path, monkeypatch, built_for
+):
+    monkeypatch.setitem(sys.modules, "tensorrt", _RefusingLibrary)
+    path = tmp_path / "model_fp16.engine"
+    path.write_bytes(b"ftrt")
+    stamp = EngineStamp("tensorrt", "tensorrt/model_fp16.engine", "fp16", built_for)
+    with pytest.raises(UserError) as refused:
+        tensorrt_engine.deserialised(path, stamp, "the command")
+    assert str(refused.value) == f"{path}: TensorRT cannot load it; build it here with: the command"
+
+
+def test_8_6_builds_engines_and_runs_none(tmp_path, monkeypatch):
+    here = dataclasses.replace(_HERE, tensorrt="8.6.1")
+    monkeypatch.setattr(tensorrt_stamp, "probe", lambda: here)
+    held = SimpleNamespace(**vars(_MODEL) | {"engines": (_stamp(tensorrt="8.6.1"),)})
+    with pytest.raises(UserError, match=r"TensorRT 8\.6\.1 builds it, but does not run here; use"):
+        engine.load(tmp_path, held, "tensorrt", "gpu")
+
+
 def test_an_interpreter_that_is_not_there():
     with pytest.raises(UserError, match="--tensorrt_python: nowhere/python cannot be run"):
         tensorrt_stamp.run_process(["probe"], "tensorrt", "cannot be used", "nowhere/python")
