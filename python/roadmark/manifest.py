@@ -240,6 +240,11 @@ def load(folder: str | Path, trust_engines: bool = False) -> Manifest:
             f"found schema version {version!r}, expected {SCHEMA_VERSION}",
             "use the release that exported it, or " + _EXPORT_AGAIN,
         )
+    if "kind" in content:  # Those of detectors have none.
+        raise UserError(
+            path, f"is that of a {content['kind']}, expected a detector",
+            "give the export of one; a classifier goes with infer --classify",
+        )  # fmt: skip
     files = content.pop("files", None)
     manifest = _parse(Manifest, content, path, "manifest")
     loose = _verify(folder, _parse(dict[str, str], files, path, "files"), trust_engines)

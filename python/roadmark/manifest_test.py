@@ -206,6 +206,12 @@ def test_other_folders_are_no_exports(tmp_path, content):
             id="no schema version",
         ),
         pytest.param(
+            lambda f: edit(f, lambda c: c.update(kind="classifier")),
+            "manifest.json",
+            "is that of a classifier, expected a detector",
+            id="a classifier's",
+        ),
+        pytest.param(
             lambda f: edit(f, lambda c: c["input"].pop("mean")),
             "manifest.json",
             "missing fields mean",

@@ -75,7 +75,9 @@ def load(folder: str | Path) -> ClassifierManifest:
     folder = Path(folder)
     path = folder / locations.MANIFEST
     if not path.is_file():
-        raise UserError(path, "not found, expected an exported classifier", _EXPORT_AGAIN)
+        inside = locations.export_dir(folder)
+        cure = f"give {inside}" if is_export(inside) else _EXPORT_AGAIN
+        raise UserError(path, "not found, expected an exported classifier", cure)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         kind, version = content.pop("kind", "detector"), content.pop("schema_version")

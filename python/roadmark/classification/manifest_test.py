@@ -63,3 +63,10 @@ def test_an_altered_or_missing_file_is_named(folder, content, says):
 def test_no_manifest_is_one_line(tmp_path):
     with pytest.raises(UserError, match="expected an exported classifier"):
         manifest.load(tmp_path)
+
+
+def test_of_a_run_its_export_is_named(tmp_path):
+    (tmp_path / "export").mkdir()
+    manifest.write(tmp_path / "export", _MADE)
+    with pytest.raises(UserError, match=r"expected an exported classifier; give .*/export$"):
+        manifest.load(tmp_path)
