@@ -70,41 +70,48 @@ def test_the_same_command_does_what_is_missing_alone(folder, answer):
 
 @pytest.fixture
 def bucket(folder, tmp_path, monkeypatch):
-    """A bucket with a video and the model, reached as a user's environment says."""
+    """A bucket with two videos and the model, reached as a user's environment says."""
     with bucket_server.running() as found:
         for name, value in found.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("ROADMARK_CACHE", str(tmp_path / "cache"))
-        for place, name in ((folder / "in" / "north", "drives/north"), (EXPORT, "export")):
-            for path in place.rglob("*"):
-                if path.is_file():
-                    key = f"{bucket_server.BUCKET}/{name}/{path.relative_to(place).as_posix()}"
-                    found.files.pipe_file(key, path.read_bytes())
+        films = {path: f"drives/{path.parent.name}/front.mp4" for path in _films(folder / "in")}
+        files = [path for path in EXPORT.rglob("*") if path.is_file()]
+        model = {path: f"export/{path.relative_to(EXPORT).as_posix()}" for path in files}
+        for path, name in (films | model).items():
+            found.files.pipe_file(f"{bucket_server.BUCKET}/{name}", path.read_bytes())
         yield found
 
 
+def _films(folder):
+    return sorted(folder.glob("*/front*.mp4"))
+
+
 def test_from_bucket_to_bucket(folder, answer, bucket):
-    root = f"s3://{bucket_server.BUCKET}"
+    """One video cannot be had at first; the same command does that one alone."""
+    root, out = f"s3://{bucket_server.BUCKET}", f"{bucket_server.BUCKET}/annotated"
     places = (f"--video={root}/drives", f"--model={root}/export", f"--out={root}/annotated")
+    gone = bucket_server.Fault("NoSuchKey", part="/drives/south/front.mp4", status=404)
+    bucket.proxy.faults = [gone]
     first = _run(folder, "--cluster=local", *places)
-    assert first.returncode == 0, first.stdout + first.stderr
-    out = f"{bucket_server.BUCKET}/annotated"
-    begin = len(out) + 1
-    assert sorted(key[begin:] for key in bucket.files.find(out)) == [
+    assert first.returncode == 2, first.stdout + first.stderr
+    assert f"error: {root}/drives/south/front.mp4: has gone since" in first.stderr
+    assert f"{root}/annotated: 1 of 2 videos, 1 failed" in first.stdout
+    assert sorted(name.removeprefix(f"{out}/") for name in bucket.files.find(out)) == [
         ".finished/north/front.mp4.json",
         "north/front.annotated.html",
         "north/front.annotated.json",
         "north/front.annotated.mp4",
     ]
-    film = bucket.files.cat_file(f"{out}/north/front.annotated.mp4")
-    assert film == (folder / "out" / "north" / "front.annotated.mp4").read_bytes()
 
-    written = len(bucket.proxy.asked("PUT", "annotated/north"))
-    assert written
     again = _run(folder, "--cluster=local", *places)
-    assert again.returncode == 0, again.stderr
-    assert "1 of 1 videos are done" in again.stdout
-    assert len(bucket.proxy.asked("PUT", "annotated/north")) == written
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "1 of 2 videos are done: going on with the others" in again.stdout
+    puts = [path for how, path, _ in bucket.proxy.requests if how == "PUT"]
+    assert len([path for path in puts if "north/front.annotated.mp4" in path]) == 1
+    for here in _films(folder / "out"):
+        name = here.relative_to(folder / "out").as_posix()
+        assert bucket.files.cat_file(f"{out}/{name}") == here.read_bytes()
 
 
 @pytest.mark.parametrize(
