@@ -54,3 +54,11 @@ def test_two_runs(folder, tmp_path, first, second):
         "comparison.html",
         "comparison.json",
     ]
+
+
+def test_the_tree_of_classifiers(folder):
+    answer = app_process.run("compare", folder, "--tree", ".")
+    assert answer.returncode == 0, answer.stderr
+    lines = answer.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["cars", "cropped"]
+    assert lines[-1].startswith("to run one again: bazel run //python:classify -- train --again=")

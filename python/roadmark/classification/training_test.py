@@ -193,13 +193,16 @@ def test_a_run_begins_from_another(tmp_path, trained, classes, capsys):
     assert child.result["val_accuracy"] == 1.0
 
 
-def test_a_file_of_weights_in_a_run_makes_that_the_parent(tmp_path, trained, classes):
+def test_a_run_from_a_file_of_weights_has_a_parent_and_can_be_repeated(tmp_path, trained, classes):
     weights = trained / "parent" / runs.BEST / runs.WEIGHTS_FILE
     path = _config(tmp_path, classes, weights=str(weights), phases="[{epochs: 1}]")
     training.train(Options(path, tmp_path / "child"))
-    child = runs.load(tmp_path / "child")
-    assert child.parent == str(trained / "parent")
-    assert child.weights_sha256 == sha256(weights)
+    training.train(training.again(tmp_path / "child", tmp_path / "twin"))
+    child, twin = (runs.load(tmp_path / name) for name in ("child", "twin"))
+    assert child.parent == twin.parent == str(trained / "parent")
+    assert child.weights_sha256 == twin.weights_sha256 == sha256(weights)
+    assert child.config_sha256 == twin.config_sha256
+    assert twin.result["val_loss"] == pytest.approx(child.result["val_loss"], rel=0.02)
 
 
 def test_of_a_run_for_other_classes_the_backbone_is_taken(tmp_path, trained, capsys):
