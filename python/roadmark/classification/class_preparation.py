@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import hashlib
 import re
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from roadmark.errors import UserError
 
 # Beyond this ratio of the largest class to the smallest the report says what to do about it.
 _IMBALANCE = 3
+# Within the set while it is made: pictures that have no place yet.
+_KEPT = ".kept"
 # A picture as large as its box, within so many pixels, was cut at it.
 _CUT_TOLERANCE = 2
 
@@ -94,22 +97,25 @@ def prepare(options: Options) -> str:
     source = class_sources.read(options.format, place, options.num_images, options.seed)
     findings = [Finding(_ABSENT, where, "") for where in source.absent]
     with atomic.atomic_folder(options.out) as folder:
-        read = _checked(source.pictures, findings)
+        kept = folder / _KEPT
+        kept.mkdir()
+        read = _checked(source.pictures, kept, findings)
         faults = [f for f in findings if f.rule not in _HARMLESS]
         if options.strict and faults:
             raise UserError(
                 faults[0].where, f"{faults[0].rule}: {faults[0].detail} ({len(faults)} in all)",
                 "mend the set, or prepare it without --strict",
             )  # fmt: skip
-        classes = sorted({picture.class_name for picture, _, _ in read})
+        classes = sorted({one.picture.class_name for one in read})
         if len(classes) < 2:
             raise UserError(
                 options.input or options.format,
                 f"{len(classes)} classes, expected 2 or more",
                 "add some",
             )
-        splits = _divided([p for p, _, _ in read], options)
-        entries = _write_pictures(folder, read, splits, classes)
+        splits = _divided([one.picture for one in read], options)
+        entries = _place_pictures(folder, read, splits, classes)
+        shutil.rmtree(kept)
         _write_findings(folder / class_set.FINDINGS, findings)
         about = {
             "format": options.format,
@@ -125,11 +131,18 @@ def prepare(options: Options) -> str:
     return text
 
 
-_Read = tuple[Picture, image_file.ImageFile, Box | None]
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """A picture that decodes; its bytes are in a file named by their SHA-256, not in memory."""
+
+    picture: Picture
+    sha256: str
+    suffix: str
+    box: Box | None
 
 
-def _checked(pictures: Sequence[Picture], findings: list[Finding]) -> list[_Read]:
-    """The pictures that decode, each once, with boxes that lie in them."""
+def _checked(pictures: Sequence[Picture], folder: Path, findings: list[Finding]) -> list[_Read]:
+    """The pictures that decode, each once, with boxes that lie in them; their files in `folder`."""
     read: dict[str, _Read] = {}
     ambiguous: set[str] = set()
     with progress.track("checking", len(pictures), "pictures") as meter:
@@ -143,14 +156,16 @@ def _checked(pictures: Sequence[Picture], findings: list[Finding]) -> list[_Read
                 continue
             digest = hashlib.sha256(image.encoded).hexdigest()
             if digest in read:
-                first = read[digest][0]
+                first = read[digest].picture
                 same = first.class_name == picture.class_name
                 ambiguous |= set() if same else {digest}
                 rule = _TWICE if same else _TWO_CLASSES
                 detail = f"{picture.name} ({picture.class_name}) is {first.name} of {first.where} "
                 findings.append(Finding(rule, picture.where, f"{detail}({first.class_name})"))
                 continue
-            read[digest] = (picture, image, _box(picture, image, findings))
+            (folder / digest).write_bytes(image.encoded)
+            suffix = ".jpg" if image.format == "jpeg" else ".png"
+            read[digest] = _Read(picture, digest, suffix, _box(picture, image, findings))
     return [one for digest, one in read.items() if digest not in ambiguous]
 
 
@@ -194,26 +209,26 @@ def _divided(pictures: Sequence[Picture], options: Options) -> list[str]:
     return [split or TRAIN for split in splits]
 
 
-def _write_pictures(
+def _place_pictures(
     folder: Path, read: Sequence[_Read], splits: Sequence[str], classes: Sequence[str]
 ) -> list[Entry]:
     entries, used = [], set()
-    for (picture, image, box), split in zip(read, splits, strict=True):
+    for one, split in zip(read, splits, strict=True):
+        picture = one.picture
         kind = re.sub(r"[^\w .()+-]", "_", picture.class_name)
         stem = Path(picture.name).stem
-        suffix = ".jpg" if image.format == "jpeg" else ".png"
-        path, number = f"{split}/{kind}/{stem}{suffix}", 1
+        path, number = f"{split}/{kind}/{stem}{one.suffix}", 1
         while path in used:
             number += 1
-            path = f"{split}/{kind}/{stem}-{number}{suffix}"
+            path = f"{split}/{kind}/{stem}-{number}{one.suffix}"
         used.add(path)
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(image.encoded)
+        (folder / _KEPT / one.sha256).rename(target)
         entries.append(
             Entry(
                 split, path, classes.index(picture.class_name), picture.class_name,
-                hashlib.sha256(image.encoded).hexdigest(), box, picture.where,
+                one.sha256, one.box, picture.where,
             )
         )  # fmt: skip
     return entries

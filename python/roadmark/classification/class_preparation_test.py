@@ -197,6 +197,7 @@ def test_a_fault_is_left_out_counted_and_listed(tmp_path, spoil, rule, kept):
     spoil(source)
     found = _prepare(tmp_path, "class_folders", source)
     assert len(found.entries) == kept
+    assert not list(found.folder.glob(".*")), "left over"
     assert sum(found.about["findings"].values()) == 1
     with open(found.folder / class_set.FINDINGS, newline="") as file:
         (row,) = csv.DictReader(file)

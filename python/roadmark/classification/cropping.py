@@ -162,7 +162,8 @@ class Cropper:
         return text
 
     def _decode(self, batch: Batch) -> Batch:
-        batch.images = [pictures.read(self._source.folder / e.path) for e in batch.entries]
+        folder = self._source.folder
+        batch.images = [pictures.read(folder / e.path, e.sha256) for e in batch.entries]
         return batch
 
     def _preprocess(self, batch: Batch) -> Batch:

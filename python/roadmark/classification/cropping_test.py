@@ -119,6 +119,22 @@ def test_the_sets_own_boxes_will_do(tmp_path):
     assert pictures.read(found.folder / found.entries[0].path).shape == (32, 28, 3)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "no such picture"), (b"\x89PNG cut short", "altered since")]
+)
+def test_a_picture_that_is_not_as_prepared_is_named(tmp_path, content, says):
+    source = class_set.load(small_class_sets.write(tmp_path / "cars"))
+    path = source.folder / source.entries[3].path
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    cropper = cropping.Cropper(source, tmp_path, Options(), None, None)
+    (decode, *_) = (work for _, work in cropper.stages())
+    with pytest.raises(UserError, match=says) as error:
+        decode(next(cropper.batches(5)))
+    assert str(path) in str(error.value)
+
+
 def test_a_set_without_boxes_needs_a_detector(tmp_path):
     folder = small_class_sets.write(tmp_path / "cars")
     index = folder / class_set.INDEX

@@ -1,5 +1,6 @@
 """Pictures as a classifier sees them, the same way in training, evaluation and video."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,14 +24,21 @@ def fitted(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=method)
 
 
-def read(path: Path) -> np.ndarray:
+def read(path: Path, sha256: str | None = None) -> np.ndarray:
     """uint8 `[H, W, 3]` RGB.
 
+    Args:
+        path: The file.
+        sha256: What its bytes must have, if that is known.
+
     Raises:
-        UserError: It is not there or does not decode.
+        UserError: It is not there, does not decode, or has been altered.
     """
     try:
-        return image_file.to_array(path.read_bytes())
+        encoded = path.read_bytes()
+        if sha256 not in (None, hashlib.sha256(encoded).hexdigest()):
+            raise UserError(path, "altered since the set was prepared", "prepare the set again")
+        return image_file.to_array(encoded)
     except FileNotFoundError:
         raise UserError(path, "no such picture", "prepare the set again") from None
     except image_file.UnreadableImageError as error:
