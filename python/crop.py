@@ -6,7 +6,8 @@
 Each picture's main car is found by an exported detector (or taken from the set's own boxes) and
 cut out with a margin, or everything else is greyed out with --mode=mask. A picture without a car,
 or with one of a low score, goes on whole; crops.csv lists every picture with box, score and
-outcome, and the counts are printed. docs/classify.md tells the rest.
+outcome, the counts are printed, and samples.jpg shows a few before and after. docs/classify.md
+tells the rest.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from roadmark import app, atomic, locations, manifest, progress
-from roadmark.classification import class_set, cropping
+from roadmark.classification import class_set, crop_samples, cropping
 from roadmark.errors import UserError
 from roadmark.storage import path_flags
 
@@ -63,6 +64,7 @@ def main() -> int:
     print(text, end="")
     print(f"{speed.fps:.1f} pictures/s; bottleneck: {speed.bottleneck}")
     print(f"wrote {out}; what became of each picture: {out / cropping.LOG}")
+    print(f"look at {out / crop_samples.FILE}")
     return 0
 
 

@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 
 from roadmark import atomic
-from roadmark.classification import class_set, pictures
+from roadmark.classification import class_set, crop_samples, pictures
 from roadmark.classification.class_set import Box, ClassSet, Entry
+from roadmark.classification.crop_samples import Sample
 from roadmark.detections import Detections
 from roadmark.errors import UserError
 from roadmark.inference.detector import Detector
@@ -156,6 +157,7 @@ class Cropper:
         }
         version = class_set.write(self._folder, self._source.classes, [e for e, _ in pairs], about)
         self._write_log(pairs)
+        self._write_samples(pairs)
         kept = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         text = f"{len(pairs)} pictures: {kept}\ndata version {version[:16]}\n"
         atomic.write_text(self._folder / class_set.REPORT, text)
@@ -211,6 +213,20 @@ class Cropper:
             for entry, choice in pairs:
                 box = [f"{side:.1f}" for side in choice.box or ()] or [""] * 4
                 writer.writerow((entry.path, choice.outcome, f"{choice.score:.4f}", *box))
+
+    def _write_samples(self, pairs: Sequence[tuple[Entry, Choice]]) -> None:
+        chosen = crop_samples.choose([choice.outcome for _, choice in pairs])
+        samples = [
+            Sample(
+                self._source.folder / self._source.entries[index].path,
+                self._folder / pairs[index][0].path,
+                pairs[index][1].box,
+                pairs[index][1].outcome,
+                pairs[index][1].score,
+            )
+            for index in chosen
+        ]
+        crop_samples.write(samples, self._folder / crop_samples.FILE)
 
 
 def main_car(found: Detections, ids: Sequence[int], score_threshold: float) -> Choice:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from roadmark import progress
-from roadmark.classification import class_set, cropping, pictures
+from roadmark.classification import class_set, crop_samples, cropping, pictures
 from roadmark.classification.cropping import CUT, MASK, Choice, Options
 from roadmark.detections import Detections
 from roadmark.errors import UserError
@@ -111,6 +111,7 @@ def test_no_picture_is_lost_and_every_one_is_listed(tmp_path):
     sizes = [pictures.read(found.folder / entry.path).shape for entry in found.entries[:2]]
     assert sizes == [(20, 20, 3), (40, 40, 3)]
     assert found.about["outcomes"]["car"] == 16
+    assert (found.folder / crop_samples.FILE).is_file()
 
 
 def test_the_sets_own_boxes_will_do(tmp_path):
