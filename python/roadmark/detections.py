@@ -5,6 +5,10 @@ from typing import Any
 
 import numpy as np
 
+# Attribute of what a classifier has looked at: how sure it is of the class that it gave the object,
+# 0 where the detector's class stays, and -1 for objects that it does not name.
+LABEL_PROBABILITY = "label_probability"
+
 
 @dataclasses.dataclass(frozen=True)
 class Detections:

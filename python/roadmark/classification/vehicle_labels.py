@@ -8,7 +8,7 @@ import numpy as np
 
 from roadmark.classification.classifier import Classifier
 from roadmark.classification.cropping import vehicle_ids
-from roadmark.detections import Detections
+from roadmark.detections import LABEL_PROBABILITY, Detections
 from roadmark.inference.detector import Detector, Inputs, Submitted
 from roadmark.manifest import FIXED_SHAPE, InputSpec
 from roadmark.ops.preprocess import YuvPicture, preprocess
@@ -59,7 +59,7 @@ class LabellingDetector:
 
     A vehicle's class becomes one of the classifier's, whose ids follow those of the detector, when
     the classifier gives it `threshold` or more; its score stays the detector's. The classifier's
-    probability is in `attributes["label_probability"]` (0 where the detector's class stays).
+    probability is in `attributes[LABEL_PROBABILITY]`.
 
     Args:
         detector: Finds the vehicles.
@@ -131,7 +131,10 @@ class LabellingDetector:
                     crops.append(cut)
         probabilities = self._classifier.classify(crops)
         classes = [one.classes.copy() for one in found]
-        sure = [np.zeros(len(one), np.float32) for one in found]
+        sure = [
+            np.where(np.isin(one.classes, self._vehicles), 0.0, -1.0).astype(np.float32)
+            for one in found
+        ]
         for (number, index), row in zip(places, probabilities, strict=True):
             best = int(row.argmax())
             if row[best] >= self._threshold:
@@ -141,7 +144,7 @@ class LabellingDetector:
             dataclasses.replace(
                 one,
                 classes=classes[number],
-                attributes={**one.attributes, "label_probability": sure[number]},
+                attributes={**one.attributes, LABEL_PROBABILITY: sure[number]},
             )
             for number, one in enumerate(found)
         ]

@@ -7,7 +7,7 @@ import pytest
 
 from roadmark.classification import vehicle_labels
 from roadmark.classification.vehicle_labels import LabellingDetector
-from roadmark.detections import Detections
+from roadmark.detections import LABEL_PROBABILITY, Detections
 from roadmark.errors import UserError
 from roadmark.inference.detector import Inputs
 from roadmark.ops.preprocess import YuvPicture
@@ -76,7 +76,7 @@ def test_vehicles_of_all_frames_are_labelled_in_one_batch():
     labelled = labelling.detect([_image()] * 3)
     assert labelling.label_map == {1: "vehicle", 2: "pedestrian", 3: "Audi", 4: "Ferrari"}
     assert [one.classes.tolist() for one in labelled] == [[4, 3, 2, 1], [], [4]]
-    assert labelled[0].attributes["label_probability"].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert labelled[0].attributes[LABEL_PROBABILITY].tolist() == [1.0, 1.0, -1.0, 0.0]
     assert labelled[0].scores.tolist() == found[0].scores.tolist()
     assert classifier.batches == [3]
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from roadmark.detections import Detections
+from roadmark.detections import LABEL_PROBABILITY, Detections
 from roadmark.errors import UserError
 from roadmark.video.journal import journal, load_interrupted
 
@@ -54,6 +54,15 @@ def test_what_was_found_comes_back(tmp_path, more):
     np.testing.assert_array_equal(known[0].classes, expected.classes)
     for name in more:
         np.testing.assert_array_equal(getattr(known[0], name), more[name])
+
+
+def test_how_sure_a_classifier_was_comes_back(tmp_path):
+    sure = np.array([0.75, -1.0], np.float32)
+    frames = {0: found(2, attributes={LABEL_PROBABILITY: sure}), 1: found(1)}
+    interrupted(tmp_path / "a.jsonl", frames)
+    known = load_interrupted(tmp_path / "a.jsonl", _JOB)
+    np.testing.assert_array_equal(known[0].attributes[LABEL_PROBABILITY], sure)
+    assert known[1].attributes == {}
 
 
 def test_lines_are_in_the_file_while_it_is_written(tmp_path):

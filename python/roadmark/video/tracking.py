@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from roadmark.detections import Detections
+from roadmark.detections import LABEL_PROBABILITY, Detections
 
 # What `Detections.track_ids` holds for an object that was not followed yet.
 UNTRACKED = 0
@@ -32,7 +32,8 @@ class Tracked:
 class Tracker:
     """Gives objects ids that stay the same, by ByteTrack (Zhang et al. 2022, arXiv:2110.06864).
 
-    The boxes alone decide: a class that flickers does not end a track.
+    The boxes alone decide: a class that flickers does not end a track. A class that a classifier
+    gave does not flicker: each object has the one that it was given most often and most surely.
 
     Args:
         score_threshold: Detections above it begin tracks; those below only go on with one, and are
@@ -49,6 +50,7 @@ class Tracker:
             high_conf_det_threshold=score_threshold,
         )
         self._trails: dict[int, collections.deque[tuple[float, float, float]]] = {}
+        self._votes: dict[int, collections.Counter[int]] = {}
 
     def update(self, detections: Detections, time_s: float) -> Tracked:
         """Follows the objects into the next frame.
@@ -66,7 +68,8 @@ class Tracker:
                 trail.append((time_s, box[2], (box[1] + box[3]) / 2))
         self._forget_before(time_s - _TRAIL_S)
         trails = tuple(self._trail(track) for track in ids.tolist())
-        return Tracked(dataclasses.replace(detections, track_ids=ids), trails)
+        classes = self._voted(detections, ids)
+        return Tracked(dataclasses.replace(detections, classes=classes, track_ids=ids), trails)
 
     def _ids(self, detections: Detections, time_s: float) -> np.ndarray:
         import supervision as sv
@@ -85,6 +88,20 @@ class Tracker:
             ids[followed.data["order"]] = followed.tracker_id + 1
         return ids
 
+    def _voted(self, detections: Detections, ids: np.ndarray) -> np.ndarray:
+        """The classes; of objects that a classifier names, by all frames that they are in."""
+        probabilities = detections.attributes.get(LABEL_PROBABILITY)
+        if probabilities is None:
+            return detections.classes
+        classes = detections.classes.copy()
+        for index in np.flatnonzero((ids != UNTRACKED) & (probabilities >= 0)):
+            votes = self._votes.setdefault(int(ids[index]), collections.Counter())
+            if probabilities[index] > 0:
+                votes[int(classes[index])] += float(probabilities[index])
+            if votes:
+                classes[index] = max(votes, key=votes.__getitem__)
+        return classes
+
     def _trail(self, track: int) -> np.ndarray:
         points = [(y, x) for _, y, x in self._trails.get(track, ())]
         return np.array(points, np.float32).reshape(-1, 2)
@@ -95,3 +112,4 @@ class Tracker:
                 trail.popleft()
             if not trail:
                 del self._trails[track]
+                self._votes.pop(track, None)

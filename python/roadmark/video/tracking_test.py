@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from roadmark.detections import Detections
+from roadmark.detections import LABEL_PROBABILITY, Detections
 from roadmark.video.tracking import UNTRACKED, Tracker
 
 _STEP_S = 1 / 25
@@ -64,6 +66,26 @@ def test_trails_show_where_an_object_stood_in_the_last_seconds():
     assert len(trail) in (50, 51)
     assert trail[-1].tolist() == [30, 2 * 199 + 20]
     assert (np.diff(trail[:, 1]) == 2).all()
+
+
+def test_a_classifiers_name_does_not_flicker():
+    """Class 1 is a vehicle without a name, 2 a pedestrian, 5 and 6 are makes."""
+    given = [(5, 0.9), (5, 0.9), (6, 0.8), (1, 0.0), (6, 0.8), (2, -1.0), (6, 0.9), (6, 0.8)]
+    frames = [
+        dataclasses.replace(
+            found((index, 10), classes=[class_id]),
+            attributes={LABEL_PROBABILITY: np.float32([probability])},
+        )
+        for index, (class_id, probability) in enumerate(given)
+    ]
+    seen = [int(one.detections.classes[0]) for one in follow(frames)]
+    # The first frame has no track yet: 6 leads with its second vote. A pedestrian stays one.
+    assert seen == [5, 5, 5, 5, 6, 2, 6, 6]
+
+
+def test_without_a_classifier_classes_are_the_detectors():
+    frames = [found((index, 10), classes=[1 + index % 2]) for index in range(4)]
+    assert [int(one.detections.classes[0]) for one in follow(frames)] == [1, 2, 1, 2]
 
 
 def test_tracks_that_are_gone_are_forgotten():
