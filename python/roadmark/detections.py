@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-# Attribute of what a classifier has looked at: how sure it is of the class that it gave the object,
-# 0 where the detector's class stays, and -1 for objects that it does not name.
-LABEL_PROBABILITY = "label_probability"
+# Attributes of what a classifier has looked at: the class that each object has from it, or else
+# from the detector; and how sure it is, 0 where the detector's class stays, -1 for objects that it
+# does not name.
+LABEL, LABEL_PROBABILITY = "label", "label_probability"
 
 
 @dataclasses.dataclass(frozen=True)

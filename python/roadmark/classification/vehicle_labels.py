@@ -8,7 +8,7 @@ import numpy as np
 
 from roadmark.classification.classifier import Classifier
 from roadmark.classification.cropping import vehicle_ids
-from roadmark.detections import LABEL_PROBABILITY, Detections
+from roadmark.detections import LABEL, LABEL_PROBABILITY, Detections
 from roadmark.inference.detector import Detector, Inputs, Submitted
 from roadmark.manifest import FIXED_SHAPE, InputSpec
 from roadmark.ops.preprocess import YuvPicture, preprocess
@@ -59,7 +59,7 @@ class LabellingDetector:
 
     A vehicle's class becomes one of the classifier's, whose ids follow those of the detector, when
     the classifier gives it `threshold` or more; its score stays the detector's. The classifier's
-    probability is in `attributes[LABEL_PROBABILITY]`.
+    probability is in `attributes[LABEL_PROBABILITY]`, its class in `attributes[LABEL]` too.
 
     Args:
         detector: Finds the vehicles.
@@ -144,7 +144,8 @@ class LabellingDetector:
             dataclasses.replace(
                 one,
                 classes=classes[number],
-                attributes={**one.attributes, LABEL_PROBABILITY: sure[number]},
+                attributes=one.attributes
+                | {LABEL: classes[number], LABEL_PROBABILITY: sure[number]},
             )
             for number, one in enumerate(found)
         ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from roadmark.detections import LABEL_PROBABILITY, Detections
+from roadmark.detections import LABEL, LABEL_PROBABILITY, Detections
 from roadmark.errors import UserError
 from roadmark.video.partial import Report, partial_path, print_report
 
@@ -20,8 +20,8 @@ class Journal:
     """A file of JSON lines; the first says which job it is of, each other is a frame.
 
     A frame is `{"frame_index", "time_s", "boxes", "scores", "classes"}` with boxes as
-    `[ymin, xmin, ymax, xmax]` in pixels, and `track_ids`, `label_probability` of a classifier and
-    COCO's run-length encoded `masks` where there are any.
+    `[ymin, xmin, ymax, xmax]` in pixels, and `track_ids`, a classifier's `label` and
+    `label_probability`, and COCO's run-length encoded `masks` where there are any.
 
     Args:
         path: The file; what it holds is replaced.
@@ -44,7 +44,8 @@ class Journal:
         }
         if detections.track_ids is not None:
             line["track_ids"] = detections.track_ids.tolist()
-        if LABEL_PROBABILITY in detections.attributes:
+        if LABEL in detections.attributes:
+            line[LABEL] = detections.attributes[LABEL].tolist()
             line[LABEL_PROBABILITY] = _rounded(detections.attributes[LABEL_PROBABILITY], 6)
         if detections.masks is not None:
             line["masks"] = _encoded(detections.masks)
@@ -130,14 +131,19 @@ def _whole_lines(file: Any) -> Iterator[dict[str, Any]]:
 
 
 def _detections(line: Mapping[str, Any]) -> Detections:
-    masks, tracks, labels = (line.get(key) for key in ("masks", "track_ids", LABEL_PROBABILITY))
+    masks, tracks = line.get("masks"), line.get("track_ids")
+    attributes = {
+        name: np.array(line[name], kind)
+        for name, kind in ((LABEL, np.int32), (LABEL_PROBABILITY, np.float32))
+        if name in line
+    }
     return Detections(
         np.array(line["boxes"], np.float32).reshape(-1, 4),
         np.array(line["scores"], np.float32),
         np.array(line["classes"], np.int32),
         None if masks is None else _decoded(masks),
         None if tracks is None else np.array(tracks, np.int32),
-        {LABEL_PROBABILITY: np.array(labels, np.float32)} if labels is not None else {},
+        attributes,
     )
 
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from roadmark.detections import LABEL_PROBABILITY, Detections
+from roadmark.detections import LABEL, LABEL_PROBABILITY, Detections
 from roadmark.errors import UserError
 from roadmark.video.journal import journal, load_interrupted
 
@@ -56,13 +56,14 @@ def test_what_was_found_comes_back(tmp_path, more):
         np.testing.assert_array_equal(getattr(known[0], name), more[name])
 
 
-def test_how_sure_a_classifier_was_comes_back(tmp_path):
-    sure = np.array([0.75, -1.0], np.float32)
-    frames = {0: found(2, attributes={LABEL_PROBABILITY: sure}), 1: found(1)}
-    interrupted(tmp_path / "a.jsonl", frames)
+def test_what_a_classifier_said_comes_back(tmp_path):
+    said = {LABEL: np.array([7, 2], np.int32), LABEL_PROBABILITY: np.array([0.75, -1], np.float32)}
+    interrupted(tmp_path / "a.jsonl", {0: found(2, attributes=said), 1: found(1)})
     known = load_interrupted(tmp_path / "a.jsonl", _JOB)
-    np.testing.assert_array_equal(known[0].attributes[LABEL_PROBABILITY], sure)
     assert known[1].attributes == {}
+    assert sorted(known[0].attributes) == sorted(said)
+    for name, values in said.items():
+        np.testing.assert_array_equal(known[0].attributes[name], values)
 
 
 def test_lines_are_in_the_file_while_it_is_written(tmp_path):

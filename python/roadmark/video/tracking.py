@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from roadmark.detections import LABEL_PROBABILITY, Detections
+from roadmark.detections import LABEL, LABEL_PROBABILITY, Detections
 
 # What `Detections.track_ids` holds for an object that was not followed yet.
 UNTRACKED = 0
@@ -90,14 +90,16 @@ class Tracker:
 
     def _voted(self, detections: Detections, ids: np.ndarray) -> np.ndarray:
         """The classes; of objects that a classifier names, by all frames that they are in."""
-        probabilities = detections.attributes.get(LABEL_PROBABILITY)
-        if probabilities is None:
+        if LABEL not in detections.attributes:
             return detections.classes
-        classes = detections.classes.copy()
+        # Not the classes: those that a resumed run knows have been voted on.
+        labels = detections.attributes[LABEL]
+        probabilities = detections.attributes[LABEL_PROBABILITY]
+        classes = labels.copy()
         for index in np.flatnonzero((ids != UNTRACKED) & (probabilities >= 0)):
             votes = self._votes.setdefault(int(ids[index]), collections.Counter())
             if probabilities[index] > 0:
-                votes[int(classes[index])] += float(probabilities[index])
+                votes[int(labels[index])] += float(probabilities[index])
             if votes:
                 classes[index] = max(votes, key=votes.__getitem__)
         return classes

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from roadmark.detections import LABEL_PROBABILITY, Detections
+from roadmark.detections import LABEL, LABEL_PROBABILITY, Detections
 from roadmark.video.tracking import UNTRACKED, Tracker
 
 _STEP_S = 1 / 25
@@ -74,13 +74,21 @@ def test_a_classifiers_name_does_not_flicker():
     frames = [
         dataclasses.replace(
             found((index, 10), classes=[class_id]),
-            attributes={LABEL_PROBABILITY: np.float32([probability])},
+            attributes={
+                LABEL: np.int32([class_id]),
+                LABEL_PROBABILITY: np.float32([probability]),
+            },
         )
         for index, (class_id, probability) in enumerate(given)
     ]
-    seen = [int(one.detections.classes[0]) for one in follow(frames)]
+    voted = follow(frames)
+    seen = [int(one.detections.classes[0]) for one in voted]
     # The first frame has no track yet: 6 leads with its second vote. A pedestrian stays one.
     assert seen == [5, 5, 5, 5, 6, 2, 6, 6]
+    # As in a run that is taken up again.
+    known = [dataclasses.replace(one.detections, track_ids=None) for one in voted[:4]]
+    again = follow([*known, *frames[4:]])
+    assert [int(one.detections.classes[0]) for one in again] == seen
 
 
 def test_without_a_classifier_classes_are_the_detectors():
