@@ -58,7 +58,7 @@ def train(options: TrainOptions, give_up: GiveUp | None = None) -> TrainResult:
 
     Raises:
         UserError: Config, label map, records or a checkpoint do not fit, the model folder cannot
-            be written to, or the loss is no longer finite.
+            be written to or another process trains into it, or the loss is no longer finite.
         OutOfMemoryError: TensorFlow was refused memory for a batch.
     """
     team = cluster.here()
@@ -68,6 +68,19 @@ def train(options: TrainOptions, give_up: GiveUp | None = None) -> TrainResult:
     train = prepared.config.train_config
     if train.fine_tune_checkpoint and (options.restart or checkpoints.latest(folder.path) is None):
         _check_fine_tune(train.fine_tune_checkpoint, folder.path)
+    with folder.held() if team.is_chief else contextlib.nullcontext():
+        return _train(options, give_up, team, prepared, folder)
+
+
+def _train(
+    options: TrainOptions,
+    give_up: GiveUp | None,
+    team: Cluster,
+    prepared: RunConfig,
+    folder: RunFolder,
+) -> TrainResult:
+    """Trains into a folder that no other process trains into; see `train`."""
+    train = prepared.config.train_config
     _restart(folder, options)
     beginning = folder.beginning(options.seed, train.batch_size, prepared.index.digest())
     folder.check_label_map(prepared.label_map)

@@ -1,9 +1,14 @@
 """What a run writes to its folder besides checkpoints. Needs no TensorFlow."""
 
+import contextlib
 import dataclasses
+import fcntl
 import json
+import os
 import platform
 import shutil
+import time
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,9 @@ _EVALUATIONS = "evaluations.csv"
 _BEST = "best"
 _TENSORBOARD = "tensorboard"
 _OF_ONE_RUN = (_VERSIONS, tracking.STATE)
+# What a process that was killed may take to end.
+_ENDING_S = 5.0
+_POLL_S = 0.25
 # Distributions whose versions decide what a run computes.
 _DISTRIBUTIONS = (
     "tensorflow",
@@ -66,6 +74,40 @@ class RunFolder:
         self.evaluations = path / _EVALUATIONS
         self.best = path / _BEST
         self.tensorboard = path / _TENSORBOARD
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """A block in which no other process trains into the folder, which is made when missing.
+
+        Raises:
+            UserError: Another one does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        # The lock goes with the process, however that ends.
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            self._lock(folder)
+            yield
+        finally:
+            os.close(folder)
+
+    def _lock(self, folder: int) -> None:
+        end = time.monotonic() + _ENDING_S
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    break
+            except OSError:
+                return  # A file system without locks.
+            time.sleep(_POLL_S)
+        raise UserError(
+            self.path,
+            "another process is training into this folder",
+            "wait until it has ended, or choose another --model_dir",
+        )
 
     def remove_training(self) -> list[str]:
         """Removes checkpoints, metrics and event files of an earlier run.

@@ -1,6 +1,7 @@
 """What a run's folder holds besides checkpoints, and who may go on with it."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from roadmark.errors import UserError
 from roadmark.odapi import pipeline_config
 from roadmark.testing import small_records
+from roadmark.training import run_folder
 from roadmark.training.recipe import Recipe
 from roadmark.training.run_folder import Beginning, RunFolder
 
@@ -81,6 +83,27 @@ def test_a_run_that_does_not_say_how_it_began_needs_a_restart(folder, text):
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(UserError, match=r"versions\.json: does not say .*--restart"):
         folder.beginning(7, 4, "digest")
+
+
+def test_one_process_at_a_time_trains_into_a_folder(folder, monkeypatch):
+    monkeypatch.setattr(run_folder, "_ENDING_S", 0.0)
+    # A lock is of the opened folder, so one process stands for two here.
+    other = RunFolder(folder.path)
+    with folder.held():
+        with pytest.raises(UserError, match="run: another process is training into this folder"):
+            other.held().__enter__()
+        with RunFolder(folder.path.with_name("new")).held():
+            assert folder.path.with_name("new").is_dir()
+    with other.held():
+        pass
+
+
+def test_a_process_that_is_ending_is_waited_for(folder):
+    ending = folder.held()
+    ending.__enter__()
+    threading.Timer(0.5, ending.__exit__, (None, None, None)).start()
+    with RunFolder(folder.path).held():
+        pass
 
 
 def test_restarting_removes_training_and_says_what(folder):
