@@ -13,7 +13,7 @@ door.open()
 
 import tensorflow as tf  # noqa: E402 - the door must be open first
 
-from roadmark.odapi import checkpoints, pipeline_config  # noqa: E402
+from roadmark.odapi import checkpoints, eval_step, pipeline_config, train_step  # noqa: E402
 from roadmark.testing import tiny_runs  # noqa: E402
 from roadmark.training import learning_rate, loop, metrics, recipe  # noqa: E402
 from roadmark.training.averages import Averages  # noqa: E402
@@ -57,6 +57,59 @@ def test_the_learning_rate_at_the_beginning_middle_and_end(schedule, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("constant_learning_rate {learning_rate: 0.2}", [0.2, 0.2, 0.2]),
+        (
+            "manual_step_learning_rate {initial_learning_rate: 0.1 warmup: true "
+            "schedule {step: 10 learning_rate: 0.2} schedule {step: 60 learning_rate: 0.02}}",
+            [0.1, 0.2, 0.02],
+        ),
+        (
+            "exponential_decay_learning_rate {initial_learning_rate: 0.2 decay_steps: 50 "
+            "decay_factor: 0.5 staircase: true burnin_learning_rate: 0.02 burnin_steps: 10}",
+            [0.02, 0.2, 0.1],
+        ),
+        (
+            "cosine_decay_learning_rate {learning_rate_base: 0.2 total_steps: 110 "
+            "warmup_learning_rate: 0.02 warmup_steps: 10}",
+            [0.02, 0.1 * (1 + np.cos(0.4 * np.pi)), 0.1 * (1 + np.cos(0.9 * np.pi))],
+        ),
+    ],
+    ids=["constant", "step", "exponential", "cosine"],
+)
+@pytest.mark.parametrize(
+    ("optimizer", "moved"),
+    [
+        # Of a gradient of 3, over the rate: 3; 3 / sqrt(0.1 * 3^2 + 1), its decay and epsilon being
+        # 0.9 and 1; 1.
+        ("momentum_optimizer", 3.0),
+        ("rms_prop_optimizer", 3 / 1.9**0.5),
+        ("adam_optimizer", 1.0),
+    ],
+)
+def test_every_schedule_with_every_optimizer(kind, expected, optimizer, moved):
+    config = pipeline_config.override(
+        pipeline_config.TrainEvalPipelineConfig(),
+        [f"train_config.optimizer={{{optimizer} {{learning_rate {{{kind}}}}} "
+         "use_moving_average: false}"],
+    )  # fmt: skip
+    config.train_config.num_steps = 101
+    config.train_config.batch_size = 8
+    # Twice the config's rate, to see that the recipe has its say in each.
+    change = learning_rate.change(config, Schedule(rate_for_batch_size=4))
+    step, rates = tf.Variable(0, dtype=tf.int64), []
+    found, rate = train_step.build_optimizer(config, None, step, change)
+    weight = tf.Variable([10.0])
+    found.apply_gradients([(tf.constant([3.0]), weight)])
+    for done in (0, 50, 100):
+        step.assign(done)
+        rates.append(float(rate()))
+    np.testing.assert_allclose(rates, 2 * np.array(expected), rtol=1e-5)
+    assert 10 - weight.numpy()[0] == pytest.approx(rates[0] * moved, rel=1e-4)
+
+
 def test_averages_follow_and_are_exchanged():
     weight = tf.Variable([1.0, 2.0])
     averages = Averages([weight], decay=0.5)
@@ -88,6 +141,13 @@ def test_the_smallest_weights_go_along_the_cubic_and_stay_gone():
     kept = np.flatnonzero(kernel.numpy()[0])
     assert np.abs(np.linspace(-1, 1, 101)[kept]).min() > 0.75
     assert (depthwise.numpy() == 1).all()
+
+
+def test_an_evaluation_tells_what_pruned_weights_take_after_gzip():
+    draws = np.random.default_rng(0).normal(size=10_000).astype(np.float32)
+    pruned = np.where(np.abs(draws) < np.quantile(np.abs(draws), 0.8), 0, draws)
+    assert eval_step.gzipped([tf.Variable(draws)]) is None
+    assert 8_000 < eval_step.gzipped([tf.Variable(pruned), tf.Variable([1.0])]) < 14_000
 
 
 @pytest.fixture(scope="module")

@@ -373,7 +373,10 @@ def _check_tracked(result, place):
 
 
 def test_it_evaluates_as_it_goes(options, whole, capsys, monkeypatch):
-    """Every 8 steps and at the end; the weights that are trained do not notice, a tracker does."""
+    """Every 8 steps and at the end; the weights that are trained do not notice, a tracker does.
+
+    A profile is written meanwhile.
+    """
     place = (whole.run.parent / "mlruns").as_uri()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
     validated = dataclasses.replace(
@@ -384,15 +387,20 @@ def test_it_evaluates_as_it_goes(options, whole, capsys, monkeypatch):
         eval_subset=2,
         best_by="total_loss",
         track="mlflow",
+        profile=True,
     )
     result = loop.train(validated)
+    (trace,) = (result.run / "tensorboard").glob("plugins/profile/*/*.xplane.pb")
+    assert trace.stat().st_size > 1000
     _check_tracked(result, place)
     rows = metrics.read(result.run / "evaluations.csv")
     assert [int(row["step"]) for row in rows] == [8, 16, STEPS]
     losses = {int(row["step"]): float(row["total_loss"]) for row in rows}
     best = min(losses, key=losses.get)
     assert result.best == result.run / "best" / f"ckpt-{best}"
-    assert f"step {STEPS}: total_loss {losses[STEPS]:.4f}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"step {STEPS}: total_loss {losses[STEPS]:.4f}" in said
+    assert f"profile of steps 11 to {STEPS}: tensorboard --logdir={result.run}" in said
     ours, theirs = (
         [float(row["total_loss"]) for row in metrics.read(run / "metrics.csv")]
         for run in (result.run, whole.run)
