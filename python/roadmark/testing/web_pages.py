@@ -1,5 +1,6 @@
 """Checks of HTML files, as text and in a browser."""
 
+import html
 import html.parser
 import os
 import shutil
@@ -44,8 +45,23 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
+# A frame of a phone's width: a browser's own window may not be made as narrow.
+_ON_A_PHONE = """<!DOCTYPE html><meta charset="utf-8"><style>body {{ margin: 0 }}</style>
+<iframe srcdoc="{page}" style="width: 390px; height: 2000px; border: 0" onload="measure(this)">
+</iframe>
+<script>
+function measure(frame) {{
+  const page = frame.contentDocument.documentElement;
+  if (page.scrollWidth > 390) console.error("on a phone it is " + page.scrollWidth + " wide");
+}}
+</script>
+"""
+
+
 def complaints(text: str, folder: Path) -> list[str]:
     """What a browser's console says while it opens a page at a phone's width and pictures it.
+
+    And whether the page is wider than the phone.
 
     Skips the test where there is no browser.
 
@@ -57,7 +73,7 @@ def complaints(text: str, folder: Path) -> list[str]:
     if browser is None:
         pytest.skip("no chromium on the PATH; get it with: apt-get install chromium")
     page = folder / "page.html"
-    page.write_text(text, encoding="utf-8")
+    page.write_text(_ON_A_PHONE.format(page=html.escape(text)), encoding="utf-8")
     picture = page.with_suffix(".png")
     answer = subprocess.run(
         [
