@@ -1,5 +1,6 @@
 """The report and the tables of a comparison."""
 
+import dataclasses
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from roadmark.testing import small_records, small_runs, web_pages
 from roadmark.testing.web_pages import Page
 
 LABELS = LabelMap.of(small_records.NAMES)
+YOLO = "ms=9,bytes=6200000,parameters=7e6,flops=16e9,train_hours=3"
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +27,11 @@ def written(tmp_path_factory):
     (folder / "list.json").write_text(
         '[{"image_id": "0", "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]'
     )
+    pruned = runs.of_folder(folder / "bad")
     given = [
         runs.of_folder(folder / "<b>good"),
-        runs.of_folder(folder / "bad"),
-        runs.external(f"yolo={folder / 'list.json'},ms=9"),
+        dataclasses.replace(pruned, cost=dataclasses.replace(pruned.cost, gzipped_bytes=4_000_000)),
+        runs.external(f"yolo={folder / 'list.json'},{YOLO}"),
     ]
     selection = records.select(str(folder / small_runs.RECORDS))
     comparison, selection = comparing.compare(given, LABELS, selection, resamples=50)
@@ -64,6 +67,39 @@ def test_a_browser_has_nothing_to_complain_of(written, tmp_path):
 )
 def test_what_is_shown(written, shown):
     assert shown in Page(written[0]).text
+
+
+@pytest.mark.parametrize(
+    ("row", "good", "yolo"),
+    [
+        *((name, None, None) for name in ("mAP", "AP50", "AP75", "AR1", "AR10", "AR100")),
+        # Of rows with 2 - step / 80: those of steps 38 and 40.
+        ("training loss", "1.5125", "–"),
+        ("validation loss", "1.5000", "–"),
+        ("over-fitting gap", "-0.0125", "–"),
+        ("parameters, million", "2.60", "7.00"),
+        ("GFLOPs per picture", "1.70", "16.00"),
+        ("size, MB", "10.40", "6.20"),
+        ("ms per picture", "12.5", "9.0"),
+        ("training, hours", "0.01", "3.00"),
+        ("steps", "40", "–"),
+    ],
+)
+def test_the_figures_and_what_is_known_from_elsewhere(written, row, good, yolo):
+    (cells,) = re.findall(rf"<tr><td>{row}</td>(.*?)</tr>", written[0])
+    shown = re.sub("<[^>]*>", " ", cells).split()
+    if good is None:
+        summaries = [one.metrics.summary["bbox"] for one in written[1].results]
+        assert shown == [f"{summary[row]:.4f}" for summary in summaries]
+    else:
+        assert [shown[0], shown[2]] == [good, yolo]
+
+
+def test_what_pruning_saves_is_a_row_where_a_run_is_pruned(written):
+    text, comparison, _ = written
+    assert "<td>size after gzip, MB</td><td>–</td><td>4.00</td><td>–</td>" in text
+    unpruned = dataclasses.replace(comparison, results=comparison.results[:1])
+    assert "size after gzip, MB" not in [one.name for one in table.figures(unpruned)]
 
 
 def test_each_run_has_its_picture_of_each_disagreement(written):

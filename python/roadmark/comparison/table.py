@@ -10,6 +10,7 @@ from rich.table import Table
 from roadmark.comparison.comparing import Comparison, RunResult
 from roadmark.evaluation.bootstrap import Difference
 from roadmark.evaluation.coco import BOXES
+from roadmark.evaluation.evaluation import Cost
 from roadmark.evaluation.figures import Figure, as_table, scaled
 
 _METRICS = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100")
@@ -31,10 +32,18 @@ def figures(comparison: Comparison) -> list[Figure]:
         Figure("parameters, million", [scaled(c.parameters, 1e6) for c in costs], 2, "min"),
         Figure("GFLOPs per picture", [scaled(c.flops, 1e9) for c in costs], 2, "min"),
         Figure("size, MB", [scaled(c.size_bytes, 1e6) for c in costs], 2, "min"),
+        *_pruned(costs),
         Figure("ms per picture", [scaled(c.ms_per_image, 1) for c in costs], 1, "min"),
         Figure("training, hours", [one.run.train_hours for one in results], 2, "min"),
         Figure("steps", [scaled(one.run.step, 1) for one in results], 0, ""),
     ]
+
+
+def _pruned(costs: Sequence[Cost]) -> list[Figure]:
+    sizes = [scaled(one.gzipped_bytes, 1e6) for one in costs]
+    if all(map(math.isnan, sizes)):
+        return []
+    return [Figure("size after gzip, MB", sizes, 2, "")]
 
 
 def class_figures(comparison: Comparison) -> list[Figure]:

@@ -47,6 +47,7 @@ class Cost:
             of the optimizer.
         ms_per_image: Time per picture.
         timed: What was timed, and on what.
+        gzipped_bytes: Of the same after gzip, where pruning left a tenth of them zero or more.
     """
 
     parameters: int | None = None
@@ -54,6 +55,7 @@ class Cost:
     size_bytes: int | None = None
     ms_per_image: float | None = None
     timed: str = ""
+    gzipped_bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

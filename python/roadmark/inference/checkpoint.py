@@ -169,6 +169,7 @@ class CheckpointEvaluator:
             size_bytes=found.size_bytes,
             ms_per_image=found.ms_per_image,
             timed="checkpoint's network and post-processing in TensorFlow, one picture at a time",
+            gzipped_bytes=found.gzipped_bytes,
         )
 
 
