@@ -1,7 +1,7 @@
 """What a training run survives: being killed at any moment, a full disk, a damaged record.
 
-KILLS says how often the run is killed; 20 times is `//tests/crash:crash_long_test`, whose last
-result is `docs/results/crash.md`.
+KILLS says how often the run is killed, TRUNCATED at which step a record is cut short; 20 times and
+step 500 are `//tests/crash:crash_long_test`, whose last result is `docs/results/crash.md`.
 """
 
 import csv
@@ -22,6 +22,7 @@ from roadmark.training import metrics
 
 HERE = Path(__file__).resolve().parent
 KILLS = int(os.environ.get("KILLS", "3"))
+TRUNCATED = int(os.environ.get("TRUNCATED", "7"))
 EVERY = 5
 # Compared after each resumption, and so the least distance between two kills.
 FOLLOWED = 20
@@ -188,10 +189,10 @@ def test_a_full_disk_during_a_checkpoint_costs_that_one_alone(trainers, tmp_path
 
 
 def test_a_record_that_is_cut_short_during_the_run_is_named(trainers, tmp_path):
-    run = Run(trainers, tmp_path, 60)
-    code, errors = run.finish(0, truncate_at=7)
+    run = Run(trainers, tmp_path, TRUNCATED + 53)
+    code, errors = run.finish(0, truncate_at=TRUNCATED)
     assert code == 2, errors
     last = sorted(run.records.glob("train-*"))[-1]
     assert f"error: {last}: record" in errors
     assert "Traceback" not in errors
-    assert checkpoints.step_of(checkpoints.latest(run.run)) >= EVERY
+    assert checkpoints.step_of(checkpoints.latest(run.run)) >= (TRUNCATED - 1) // EVERY * EVERY
