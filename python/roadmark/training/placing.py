@@ -234,7 +234,7 @@ class _Worker:
             env=os.environ | {cluster.VARIABLE: config, "PYTHONPATH": os.pathsep.join(sys.path)},
             text=True,
             errors="replace",
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -279,7 +279,8 @@ def _places(
     return [options for _, options in sorted(found, key=lambda one: one[0])]
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Has a process that is about to be started end with the one that starts it."""
     # A machine's loss is the end of all its processes; that of Ray alone is to be so too.
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 

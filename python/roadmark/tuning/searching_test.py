@@ -4,6 +4,11 @@ The real thing, `train` itself, is //python:tune_test.
 """
 
 import json
+import os
+import pickle
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +20,7 @@ from roadmark.tuning.searching import Options
 _STEPS = (10, 20, 30, 40)
 # Takes train's flags; mAP is `goal` in the end, and it goes on where its folder says.
 _PROGRAM = """
-import pathlib, sys, time
+import os, pathlib, sys, time
 flags = dict(part.lstrip("-").split("=", 1) for part in sys.argv[1:])
 name, value = flags["set"].rsplit("=", 1)
 run = pathlib.Path(flags["model_dir"])
@@ -24,7 +29,7 @@ if value == "bad":
 file = run / "evaluations.csv"
 done = len(file.read_text().splitlines()) - 1 if file.exists() else 0
 with open(run / "starts", "a") as starts:
-    starts.write(f"{done}\\n")
+    starts.write(f"{done} {os.getpid()}\\n")
 (run / "pipeline.config").write_text(f"# {value}")
 (run / "recipe.yaml").write_text("accumulate: 1")
 with open(file, "a") as rows:
@@ -32,6 +37,8 @@ with open(file, "a") as rows:
         rows.write("step,mAP\\n")
     for step in (10, 20, 30, 40)[done:]:
         time.sleep(float(flags["pause"]))
+        while step > 10 and pathlib.Path("wait").exists():
+            time.sleep(0.05)
         rows.write(f"{step},{float(value) * step / 40}\\n")
         rows.flush()
 """
@@ -81,6 +88,54 @@ def test_ranks_stops_the_worse_and_goes_on(tmp_path, monkeypatch):
 
     with pytest.raises(UserError, match="began with other seed"):
         searching.search(options(tmp_path, "0.1", "0.4", "0.8", "bad", trials=4, seed=1))
+
+
+_SEARCH = """
+import pickle, sys
+from roadmark.tuning import searching
+searching.search(pickle.load(sys.stdin.buffer))
+"""
+
+
+def _starts(run):
+    lines = (run / "starts").read_text().splitlines()
+    return [tuple(map(int, line.split())) for line in lines]
+
+
+def _until(done, what):
+    end = time.monotonic() + 250
+    while not done():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def test_killed_it_leaves_no_trial_behind_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = options(tmp_path, "0.4", trials=1)
+    wait = tmp_path / "wait"  # for the kill, with the second evaluation
+    wait.touch()
+    run = asked.out / "runs" / "00000"
+    killed = subprocess.Popen(
+        [sys.executable, "-c", _SEARCH],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    killed.stdin.write(pickle.dumps(asked))
+    killed.stdin.close()
+    file = run / "evaluations.csv"
+    try:
+        _until(lambda: file.exists() and file.read_text().count("\n") > 1, "no evaluation")
+    finally:
+        killed.kill()
+        killed.wait()
+    ((_, process),) = _starts(run)
+    _until(lambda: not Path(f"/proc/{process}/exe").exists(), "the trial went on by itself")
+    wait.unlink()
+    (found,) = searching.search(asked)
+    assert (found.value, found.reached) == (0.4, 40)
+    assert [first for first, _ in _starts(run)] == [0, 1]
 
 
 def test_no_trial_that_works(tmp_path, monkeypatch):

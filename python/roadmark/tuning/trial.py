@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from roadmark.training import metrics
+from roadmark.training import metrics, placing
 from roadmark.training.metrics import STEP
 from roadmark.tuning import space
 
@@ -53,6 +53,8 @@ class Trial(tune.Trainable):
             stderr=self._log,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             start_new_session=True,
+            # Else it would train on, beside the one that takes its place.
+            preexec_fn=placing.end_with_parent,
         )
 
     def step(self) -> dict[str, Any]:
