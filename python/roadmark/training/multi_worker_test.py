@@ -1,4 +1,4 @@
-"""Batches that are shared out, among two processes or in parts, have the gradients of whole ones.
+"""Batches that are shared out, among processes, devices or in parts, have whole ones' gradients.
 
 And a process that is lost is told by the other.
 """
@@ -62,8 +62,21 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(folder) -> Path:
+def devices() -> list[str]:
+    """Two that stand for GPUs; made before TensorFlow computes anything in this process."""
+    from roadmark.training import session  # noqa: F401 - the door before TensorFlow
+    import tensorflow as tf  # isort: skip
+
+    (processor,) = tf.config.list_physical_devices("CPU")
+    half = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(processor, [half, half])
+    return [device.name for device in tf.config.list_logical_devices("CPU")]
+
+
+@pytest.fixture(scope="module")
+def alone(folder, devices) -> Path:
     """One process with the whole batch; the losses are sums, which workers average."""
+    del devices
     options = _options(folder, "alone", *HALVED)
     loop.train(dataclasses.replace(options, steps=1))
     return loop.train(options).run
@@ -208,6 +221,23 @@ def test_a_batch_in_parts_has_the_gradients_of_a_whole_one(folder, alone):
     options = dataclasses.replace(_options(folder, "parts", "recipe.accumulate=2"), steps=1)
     ours, theirs = (_columns(run, 1, 1) for run in (loop.train(options).run, alone))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_devices_of_one_process_have_the_gradients_of_one_device(
+    folder, alone, devices, monkeypatch
+):
+    import tensorflow as tf
+
+    from roadmark.training import session
+
+    assert len(devices) == 2
+    mirrored = tf.distribute.MirroredStrategy(devices)
+    monkeypatch.setattr(session, "_strategy", lambda *_: mirrored)
+    options = dataclasses.replace(_options(folder, "mirrored"), steps=1, show_inputs=2)
+    run = loop.train(options).run
+    np.testing.assert_allclose(_columns(run, 1, 1), _columns(alone, 1, 1), rtol=1e-4)
+    assert (run / "inputs.jpg").stat().st_size > 1000
+    assert [checkpoints.step_of(one) for one in checkpoints.complete(run)] == [1]
 
 
 @pytest.mark.parametrize(
