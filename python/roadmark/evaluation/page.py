@@ -46,7 +46,7 @@ figcaption { font-size: 12px; line-height: 1.3; padding-top: 3px; overflow-wrap:
 @media print {
   body { max-width: none; padding: 0; font-size: 11px }
   .charts > div, .tile, tr { break-inside: avoid }
-  h2, .legend { break-after: avoid }
+  h2, h2 + p, .legend { break-after: avoid }
   table { font-size: 10px }
   th, td { padding: 2px 6px }
   .scroll { overflow: visible }
