@@ -121,6 +121,24 @@ def test_resumed_it_goes_on_with_what_was_found(tmp_path):
     assert again.line() == "step 40: mAP 0.1000 (best 0.4000 at step 10)"
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            {10: 0.4, 20: 0.5, 30: 0.2, 40: 0.3},
+            "mAP 0.5000 at step 20, before pruning, and 0.3000 at step 40; for what it costs train "
+            "once without and compare",
+        ),
+        ({30: 0.2, 40: 0.3}, None),
+        ({10: 0.4, 20: 0.5}, None),
+    ],
+    ids=["before and after", "not evaluated before", "not evaluated after"],
+)
+def test_what_pruning_did_to_the_metric(tmp_path, values, told):
+    found = _validate(tmp_path, values, _plan()).cost_of_pruning(begins=20)
+    assert found == ([told] if told else [])
+
+
 def test_a_metric_that_nobody_measures_is_refused():
     with pytest.raises(UserError, match=r"--best_by: found 'map'; choose one of mAP, AP50, "):
         evaluations.check_metric("map", evaluations.metric_names(["car"], with_masks=True))

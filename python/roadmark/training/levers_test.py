@@ -15,7 +15,7 @@ import tensorflow as tf  # noqa: E402 - the door must be open first
 
 from roadmark.odapi import checkpoints, eval_step, pipeline_config, train_step  # noqa: E402
 from roadmark.testing import tiny_runs  # noqa: E402
-from roadmark.training import learning_rate, loop, metrics, recipe  # noqa: E402
+from roadmark.training import learning_rate, loop, metrics, pruning, recipe  # noqa: E402
 from roadmark.training.averages import Averages  # noqa: E402
 from roadmark.training.options import TrainOptions  # noqa: E402
 from roadmark.training.pruning import Pruner  # noqa: E402
@@ -143,11 +143,17 @@ def test_the_smallest_weights_go_along_the_cubic_and_stay_gone():
     assert (depthwise.numpy() == 1).all()
 
 
-def test_an_evaluation_tells_what_pruned_weights_take_after_gzip():
+def test_what_pruned_weights_take_after_gzip():
+    """As the end of a run and an evaluation tell it."""
     draws = np.random.default_rng(0).normal(size=10_000).astype(np.float32)
     pruned = np.where(np.abs(draws) < np.quantile(np.abs(draws), 0.8), 0, draws)
     assert eval_step.gzipped([tf.Variable(draws)]) is None
-    assert 8_000 < eval_step.gzipped([tf.Variable(pruned), tf.Variable([1.0])]) < 14_000
+    weights = [tf.Variable(pruned), tf.Variable([1.0])]
+    found = pruning.size(weights)
+    assert 8_000 < eval_step.gzipped(weights) == found.gzipped < 14_000
+    assert found.line() == (
+        "pruned: 8000 of 10001 weights are zero (80%); 0.04 MB of weights take 0.01 MB after gzip"
+    )
 
 
 @pytest.fixture(scope="module")
