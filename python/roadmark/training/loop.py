@@ -68,7 +68,7 @@ def train(options: TrainOptions, give_up: GiveUp | None = None) -> TrainResult:
     train = prepared.config.train_config
     if train.fine_tune_checkpoint and (options.restart or checkpoints.latest(folder.path) is None):
         _check_fine_tune(train.fine_tune_checkpoint, folder.path)
-    with folder.held() if team.is_chief else contextlib.nullcontext():
+    with folder.held(lambda line: _say([line])) if team.is_chief else contextlib.nullcontext():
         return _train(options, give_up, team, prepared, folder)
 
 

@@ -3,12 +3,13 @@
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import json
 import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ _EVALUATIONS = "evaluations.csv"
 _BEST = "best"
 _TENSORBOARD = "tensorboard"
 _OF_ONE_RUN = (_VERSIONS, tracking.STATE)
-# What a process that was killed may take to end.
-_ENDING_S = 5.0
+# What a process that was killed may take to give back a GPU.
+_ENDING_S = 30.0
 _POLL_S = 0.25
 # Distributions whose versions decide what a run computes.
 _DISTRIBUTIONS = (
@@ -76,37 +77,41 @@ class RunFolder:
         self.tensorboard = path / _TENSORBOARD
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, say: Callable[[str], None]) -> Iterator[None]:
         """A block in which no other process trains into the folder, which is made when missing.
 
+        Args:
+            say: Is told, once, when another one does and is waited for.
+
         Raises:
-            UserError: Another one does.
+            UserError: It does not end soon.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         # The lock goes with the process, however that ends.
         folder = os.open(self.path, os.O_RDONLY)
         try:
-            self._lock(folder)
+            self._lock(folder, say)
             yield
         finally:
             os.close(folder)
 
-    def _lock(self, folder: int) -> None:
-        end = time.monotonic() + _ENDING_S
-        while True:
+    def _lock(self, folder: int, say: Callable[[str], None]) -> None:
+        problem = "another process is training into this folder"
+        begin = time.monotonic()
+        for tries in itertools.count():
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                if time.monotonic() > end:
+                if time.monotonic() - begin > _ENDING_S:
                     break
             except OSError:
                 return  # A file system without locks.
+            if not tries:
+                say(f"{self.path}: {problem}; waiting {_ENDING_S:g} s for it to end")
             time.sleep(_POLL_S)
         raise UserError(
-            self.path,
-            "another process is training into this folder",
-            "wait until it has ended, or choose another --model_dir",
+            self.path, problem, "wait until it has ended, or choose another --model_dir"
         )
 
     def remove_training(self) -> list[str]:

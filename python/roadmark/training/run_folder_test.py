@@ -1,7 +1,7 @@
 """What a run's folder holds besides checkpoints, and who may go on with it."""
 
+import contextlib
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -88,22 +88,29 @@ def test_a_run_that_does_not_say_how_it_began_needs_a_restart(folder, text):
 def test_one_process_at_a_time_trains_into_a_folder(folder, monkeypatch):
     monkeypatch.setattr(run_folder, "_ENDING_S", 0.0)
     # A lock is of the opened folder, so one process stands for two here.
-    other = RunFolder(folder.path)
-    with folder.held():
+    other, said = RunFolder(folder.path), []
+    with folder.held(said.append):
         with pytest.raises(UserError, match="run: another process is training into this folder"):
-            other.held().__enter__()
-        with RunFolder(folder.path.with_name("new")).held():
-            assert folder.path.with_name("new").is_dir()
-    with other.held():
-        pass
+            other.held(said.append).__enter__()
+        new = folder.path.with_name("new")
+        with RunFolder(new).held(said.append):
+            assert new.is_dir()
+    said.clear()
+    with other.held(said.append):
+        assert said == []
 
 
 def test_a_process_that_is_ending_is_waited_for(folder):
-    ending = folder.held()
-    ending.__enter__()
-    threading.Timer(0.5, ending.__exit__, (None, None, None)).start()
-    with RunFolder(folder.path).held():
-        pass
+    ending, said = contextlib.ExitStack(), []
+    ending.enter_context(folder.held(print))
+
+    def hear(line):
+        said.append(line)
+        ending.close()
+
+    with RunFolder(folder.path).held(hear):
+        (line,) = said
+    assert line.endswith("another process is training into this folder; waiting 30 s for it to end")
 
 
 def test_restarting_removes_training_and_says_what(folder):
