@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -400,6 +401,7 @@ def test_it_evaluates_as_it_goes(options, whole, capsys, monkeypatch):
     assert result.best == result.run / "best" / f"ckpt-{best}"
     said = capsys.readouterr().out
     assert f"step {STEPS}: total_loss {losses[STEPS]:.4f}" in said
+    assert re.search(r"^steps waited for data \d+\.\d% of their time$", said, re.MULTILINE)
     assert f"profile of steps 11 to {STEPS}: tensorboard --logdir={result.run}" in said
     ours, theirs = (
         [float(row["total_loss"]) for row in metrics.read(run / "metrics.csv")]
